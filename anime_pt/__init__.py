@@ -1,0 +1,1 @@
+"""Anime pose transfer in JAX and Flax."""

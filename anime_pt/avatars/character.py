@@ -1,0 +1,106 @@
+"""A rigged, textured character as plain arrays: what every loader makes and the rasteriser draws.
+
+One space for all of them, whatever the file said: right-handed, metres, Y up, the character faces +Z,
+its own left is +X, the soles stand at Y = 0. Triangles are counter-clockwise seen from outside. Loaders
+convert on reading (MMD is left-handed and faces -Z, VRM 0.x faces -Z), so nothing downstream asks.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+# The humanoid roles that posing and keypoints use; spelled as in the VRM 1.0 specification
+# (VRMC_vrm-1.0/humanoid.md). Those in `REQUIRED_ROLES` must be found in every character.
+REQUIRED_ROLES = (
+    "hips",
+    "spine",
+    "neck",
+    "head",
+    *(
+        side + part
+        for side in ("left", "right")
+        for part in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+    ),
+)
+OPTIONAL_ROLES = (
+    "chest",
+    "upperChest",
+    *(side + part for side in ("left", "right") for part in ("Shoulder", "Toes", "Eye")),
+)
+
+# Ids of the part buffer; 0 is background.
+PARTS = ("background", "skin", "face", "hair", "top", "bottom", "legwear", "shoes", "accessory")
+
+
+@dataclasses.dataclass
+class Material:
+    """Surface of a run of triangles.
+
+    Attributes:
+      name: as in the file.
+      color: (4,) float in [0, 1], multiplies the texture; sRGB-encoded, as the files store it.
+      texture: (h, w, 4) uint8, straight alpha, origin top-left, repeated; or None.
+      ramp: (32, 3) uint8, multiplies the colour: row 0 faces the light, row 31 faces away.
+      sphere: (h, w, 4) uint8 looked up by the view-space normal; or None.
+      sphere_mode: "multiply" or "add".
+      outline: width of the inverted hull in units of the renderer's outline width; 0 draws none.
+      outline_color: (4,) float in [0, 1].
+      alpha_mode: "opaque", "mask" (texel alpha below `alpha_cutoff` is a hole) or "blend".
+      alpha_cutoff: in [0, 1].
+      double_sided: whether back faces are drawn.
+      part: a name of `PARTS`.
+    """
+
+    name: str
+    color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    texture: np.ndarray | None = None
+    ramp: np.ndarray = dataclasses.field(default_factory=lambda: np.full((32, 3), 255, np.uint8))
+    sphere: np.ndarray | None = None
+    sphere_mode: str = "multiply"
+    outline: float = 1.0
+    outline_color: tuple[float, float, float, float] = (0.12, 0.08, 0.10, 1.0)
+    alpha_mode: str = "opaque"
+    alpha_cutoff: float = 0.5
+    double_sided: bool = False
+    part: str = "accessory"
+
+
+@dataclasses.dataclass
+class Character:
+    """A skinned mesh with a humanoid skeleton, in the space of the module docstring.
+
+    Attributes:
+      name: for people; unique within a dataset.
+      positions, normals: (v, 3) float32, rest pose.
+      uvs: (v, 2) float32, origin top-left.
+      joints, weights: (v, 4) int32 bone indices and float32 weights that sum to 1.
+      outline_scale: (v,) float32, multiplies the material's outline width.
+      triangles: (t, 3) int32.
+      triangle_materials: (t,) int32 into `materials`, non-decreasing: the file's drawing order.
+      materials: see `Material`.
+      bone_names: (b,) names as in the file.
+      parents: (b,) int32, -1 for roots. Parents may come after their children in the array.
+      rest: (b, 4, 4) float64, global rest transforms (bone to character space).
+      humanoid: role -> bone index; has all of `REQUIRED_ROLES`.
+      landmarks: keypoint name -> (bone index, rest position (3,)): points that ride on a bone, such as
+        nose, eyes, ears and the top of the head.
+      report: one line for each thing that the file lacked, such as a missing texture.
+    """
+
+    name: str
+    positions: np.ndarray
+    normals: np.ndarray
+    uvs: np.ndarray
+    joints: np.ndarray
+    weights: np.ndarray
+    outline_scale: np.ndarray
+    triangles: np.ndarray
+    triangle_materials: np.ndarray
+    materials: list[Material]
+    bone_names: list[str]
+    parents: np.ndarray
+    rest: np.ndarray
+    humanoid: Mapping[str, int]
+    landmarks: Mapping[str, tuple[int, np.ndarray]]
+    report: list[str] = dataclasses.field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Weights of the public implementations, read into ours as tables of names."""

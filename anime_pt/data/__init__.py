@@ -1,0 +1,1 @@
+"""Grain pipelines over TFDS directories."""

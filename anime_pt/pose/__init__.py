@@ -1,0 +1,1 @@
+"""Keypoints, skeletons and pose maps. Imports nothing else of the project."""

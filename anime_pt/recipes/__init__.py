@@ -1,0 +1,1 @@
+"""One file per training recipe: who trains whom, with which losses."""
