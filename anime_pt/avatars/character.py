@@ -6,7 +6,8 @@ convert on reading (MMD is left-handed and faces -Z, VRM 0.x faces -Z), so nothi
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,26 @@ class Material:
     part: str = "accessory"
 
 
+@dataclasses.dataclass(frozen=True)
+class Append:
+    """A helper bone that copies a share of another bone's transform (MMD's 付与).
+
+    Attributes:
+      bone: the helper's index.
+      source: index of the bone that it copies.
+      ratio: share of the rotation, may be negative (cancel bones have -1) or above 1.
+      rotates, moves: which parts of the transform it copies.
+      local: whether the source counts with everything it inherited, instead of its own rotation alone.
+    """
+
+    bone: int
+    source: int
+    ratio: float
+    rotates: bool = True
+    moves: bool = False
+    local: bool = False
+
+
 @dataclasses.dataclass
 class Character:
     """A skinned mesh with a humanoid skeleton, in the space of the module docstring.
@@ -86,6 +107,16 @@ class Character:
       landmarks: keypoint name -> (bone index, rest position (3,)): points that ride on a bone, such as
         nose, eyes, ears and the top of the head.
       report: one line for each thing that the file lacked, such as a missing texture.
+      appends: helper bones, see `Append`.
+      twists: role of a lower arm or hand -> bone that takes the twist about the limb before it
+        (MMD's 腕捩 and 手捩), where the character has one.
+      hang: bone -> share in [0, 1] of the inherited tilt that the bone cancels, so that hair or a skirt
+        falls along gravity whatever the body does. Rotation about the vertical axis is kept.
+      secondary: applied at the end of `rig.pose`: takes (character, globals (b, 4, 4)) and returns
+        adjusted globals. A module-level function or a picklable object, because characters travel to
+        worker processes.
+      derived: what the rig and the rasteriser computed from the other fields, by name. Clear it after
+        editing the arrays of a character that was already posed or drawn. Not pickled.
     """
 
     name: str
@@ -104,3 +135,11 @@ class Character:
     humanoid: Mapping[str, int]
     landmarks: Mapping[str, tuple[int, np.ndarray]]
     report: list[str] = dataclasses.field(default_factory=list)
+    appends: list[Append] = dataclasses.field(default_factory=list)
+    twists: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    hang: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    secondary: Callable[["Character", np.ndarray], np.ndarray] | None = None
+    derived: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "derived": {}}
