@@ -1,0 +1,58 @@
+"""How every command of the package starts and fails: flags parsed, one clear line on bad input."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+
+class Interrupted(Exception):
+    """Work that was asked to stop, and has saved what it had."""
+
+
+# What bad input, a full disk or diverged training raise. Their messages are written for the user.
+_EXPECTED = (ValueError, OSError, ArithmeticError)
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Parses absl flags, runs `main(argv)` and exits: 0, 1 after an expected failure, 2 on bad flags.
+
+    An expected failure prints one line to stderr; `ANIME_PT_TRACEBACK=1` shows where it came from.
+    """
+    # Orbax and JAX log every file they touch at INFO.
+    logging.set_verbosity(logging.WARNING)
+    try:
+        app.run(main, flags_parser=_parse)
+    except Interrupted as stop:
+        _exit(str(stop), 130)
+    except _EXPECTED as error:
+        if os.environ.get("ANIME_PT_TRACEBACK"):
+            traceback.print_exc()
+        _exit(f"error: {one_line(error)}", 1)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line, with the cause named where the message would not."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "No space left on device" in text or getattr(error, "errno", None) == 28:
+        return f"the disk is full; free some space and run the same command again ({text[:200]})"
+    return text
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(list(argv))
+    except (flags.Error, ValueError, OSError, AttributeError, KeyError, TypeError) as error:
+        if os.environ.get("ANIME_PT_TRACEBACK"):
+            traceback.print_exc()
+        _exit(f"error: {one_line(error)}", 2)
+    if len(rest) > 1:
+        _exit(f"error: unexpected argument {rest[1]!r}; every option is a flag, see --help", 2)
+    return rest
+
+
+def _exit(message: str, code: int) -> None:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -1,0 +1,119 @@
+"""Grain pipelines: shuffled endless batches for training, one padded pass for evaluation.
+
+Everything is a function of the seed and the position, so an iterator is restored exactly from its position.
+Threads, not worker processes: decoding releases the GIL, threads start in no time and their position
+restores under any thread count (grain's worker processes do not).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import grain
+import jax
+import ml_collections
+import numpy as np
+
+from anime_pt.data import sources
+
+Example = dict[str, Any]
+
+# Read by recipes; whatever else a dataset stores stays on the host.
+FEATURES = ("image", "mask", "keypoints")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize(grain.transforms.Map):
+    """Scales image, mask and keypoints to a height and width by area averaging.
+
+    Averaging is what progressive GANs call the lower level of detail (for powers of two it is the 2x2 mean,
+    repeated). Enlarging is refused: it would invent detail.
+    """
+
+    height: int
+    width: int
+
+    def map(self, example: Example) -> Example:
+        h, w = example["image"].shape[:2]
+        if (h, w) == (self.height, self.width):
+            return example
+        if h < self.height or w < self.width:
+            raise ValueError(
+                f"images of {h}x{w} cannot train at {self.height}x{self.width}; "
+                "build the dataset at that resolution or lower config.resolution"
+            )
+        out = dict(example)
+        for name in ("image", "mask"):
+            if name in example:
+                small = cv2.resize(example[name], (self.width, self.height), interpolation=cv2.INTER_AREA)
+                out[name] = small.reshape(self.height, self.width, -1)
+        if "keypoints" in example:
+            scale = np.array([self.width / w, self.height / h, 1], np.float32)
+            out["keypoints"] = example["keypoints"] * scale
+        return out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Select(grain.transforms.Map):
+    def map(self, example: Example) -> Example:
+        return {k: example[k] for k in FEATURES if k in example}
+
+
+def _process_batch(batch_size: int) -> int:
+    if batch_size % jax.process_count():
+        raise ValueError(f"batch_size={batch_size} does not divide over {jax.process_count()} processes")
+    return batch_size // jax.process_count()
+
+
+def train_iterator(
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], batch_size: int, seed: int
+) -> grain.DatasetIterator:
+    """Endless shuffled batches of this process's share of `config.data.train_split`.
+
+    Args:
+      config: `data.name`, `data.data_dir`, `data.train_split`, `data.threads`, `data.prefetch`.
+      resolution: (height, width) of the images.
+      batch_size: global.
+      seed: of the shuffling; every epoch has another order.
+
+    Returns:
+      An iterator over dicts: image (b, h, w, 3) uint8, mask (b, h, w, 1) uint8, keypoints (b, k, 3) float32
+      in pixels of these images, with `get_state` and `set_state`.
+    """
+    source = sources.source(sources.builder(config.data.name, config.data.data_dir), config.data.train_split)
+    dataset = (
+        grain.MapDataset.source(source)[jax.process_index() :: jax.process_count()]
+        .seed(seed)
+        .shuffle()
+        .repeat(None)
+        .map(_Select())
+        .map(Resize(*resolution))
+        .batch(_process_batch(batch_size), drop_remainder=True)
+    )
+    options = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=config.data.prefetch)
+    return iter(dataset.to_iter_dataset(options))
+
+
+def eval_batches(
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], batch_size: int, examples: int = 0
+) -> Iterator[dict[str, np.ndarray]]:
+    """One pass over `config.data.eval_split`, every example once, the last batch padded.
+
+    `weight` (b,) is 1 for examples and 0 for padding (copies of the last example). `examples` limits the pass
+    to that many, spread evenly over the split; 0 takes all.
+    """
+    source = sources.source(sources.builder(config.data.name, config.data.data_dir), config.data.eval_split)
+    count = min(examples or len(source), len(source))
+    chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
+    share = chosen[jax.process_index() :: jax.process_count()]
+    size = _process_batch(batch_size)
+    select, resize = _Select(), Resize(*resolution)
+    batches = -(-len(chosen) // batch_size)
+    for b in range(batches):
+        indices = share[b * size : (b + 1) * size]
+        weight = np.zeros(size, np.float32)
+        weight[: len(indices)] = 1
+        padded = [*indices, *[chosen[-1]] * (size - len(indices))]
+        rows = [resize.map(select.map(source[int(i)])) for i in padded]
+        yield {k: np.stack([row[k] for row in rows]) for k in rows[0]} | {"weight": weight}

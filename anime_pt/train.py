@@ -1,0 +1,311 @@
+"""The one training loop: restore, step, log, evaluate, sample, save, change stage. Knows no concrete recipe.
+
+A run is a function of its config: data order, randomness and schedules depend on the seed and the step alone,
+so a run that was killed and started again equals an unbroken one, bit for bit.
+"""
+
+import json
+import math
+import pathlib
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import clu.parameter_overview
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from anime_pt import command, evaluate, metric_writer, recipe, sharding
+from anime_pt.checkpoint import Checkpoints
+from anime_pt.data import pipeline
+from anime_pt.state import TrainState
+
+CONFIG_FILE = "config.json"
+# Fields that a continued run may change: they do not enter the numbers.
+_FREE_FIELDS = (
+    "mesh",
+    "log",
+    "checkpoint",
+    "eval",
+    "data.data_dir",
+    "data.threads",
+    "data.prefetch",
+    "data.prepare",
+)
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or a parameter became NaN or infinite."""
+
+
+class WorkdirError(ValueError):
+    """The workdir holds another config's run."""
+
+
+def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Records the config in a new workdir, or checks it against the one recorded there.
+
+    Raises:
+      WorkdirError: a field that enters the numbers differs; the message names the first few.
+    """
+    path = workdir / CONFIG_FILE
+    ours = _flat(json.loads(config.to_json()))
+    if path.exists():
+        theirs = _flat(json.loads(path.read_text()))
+        differing = [
+            f"{k}: {theirs.get(k, 'absent')} there, {ours.get(k, 'absent')} here"
+            for k in sorted(theirs.keys() | ours.keys())
+            if theirs.get(k) != ours.get(k) and not any(k == f or k.startswith(f + ".") for f in _FREE_FIELDS)
+        ]
+        if differing:
+            more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
+            raise WorkdirError(
+                f"{workdir} holds another config's run ({'; '.join(differing[:3])}{more}); "
+                "choose another --workdir, or delete it"
+            )
+    elif workdir.exists() and any(workdir.iterdir()):
+        raise WorkdirError(f"{workdir} is not empty and holds no run; choose another --workdir")
+    metric_writer.write_atomically(path, (config.to_json(indent=2) + "\n").encode())
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out = {}
+    for k, v in tree.items():
+        out |= _flat(v, f"{prefix}{k}.") if isinstance(v, Mapping) else {prefix + k: v}
+    return out
+
+
+def check(config: ml_collections.ConfigDict, algorithm: recipe.Recipe, mesh: jax.sharding.Mesh) -> None:
+    """Raises ValueError for what would otherwise fail late: batches that do not divide over the mesh."""
+    for stage in algorithm.stages:
+        sharding.check_batch(mesh, stage.batch_size, f"stage {stage.name}")
+    sharding.check_batch(mesh, config.eval.batch_size, "config.eval")
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> TrainState:
+    """Trains `config.recipe` to its last stage's end, continuing what `workdir` holds.
+
+    Raises:
+      NonFiniteError: with the step, the metrics and the last good checkpoint.
+      command.Interrupted: on SIGINT or SIGTERM, after saving.
+    """
+    algorithm = recipe.make(config)
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
+    check(config, algorithm, mesh)
+    claim_workdir(config, workdir)
+    checkpoints = Checkpoints(
+        workdir, config.checkpoint.keep, config.checkpoint.best_metric, config.checkpoint.best_mode
+    )
+    with checkpoints, jax.set_mesh(mesh), _Stop() as stop:
+        return _Run(algorithm, config, workdir, mesh, checkpoints, stop).train()
+
+
+class _Stop:
+    """Turns SIGINT and SIGTERM into a flag that the loop reads between steps."""
+
+    def __enter__(self) -> "_Stop":
+        self.asked = False
+        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, number: int, _frame: Any) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_):
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    """The loop's parts; `train` reads as the loop."""
+
+    def __init__(
+        self,
+        algorithm: recipe.Recipe,
+        config: ml_collections.ConfigDict,
+        workdir: pathlib.Path,
+        mesh: jax.sharding.Mesh,
+        checkpoints: Checkpoints,
+        stop: _Stop,
+    ):
+        self._algorithm = algorithm
+        self._config = config
+        self._workdir = workdir
+        self._mesh = mesh
+        self._checkpoints = checkpoints
+        self._stop = stop
+        self._key = jax.random.key(config.seed)
+        self._abstract = jax.eval_shape(algorithm.init, self._key)
+        self._shardings = sharding.state_shardings(mesh, self._abstract, config.mesh.fsdp_min_size)
+        self._restored = checkpoints.latest_step
+        self._all_finite = jax.jit(
+            lambda s: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(s.players)]).all()
+        )
+
+    def train(self) -> TrainState:
+        stages = self._algorithm.stages
+        if self._restored is None:
+            # Under jit, so that no two leaves share a buffer: donation would delete both.
+            state = jax.jit(self._algorithm.init, out_shardings=self._shardings)(self._key)
+        else:
+            state = self._checkpoints.restore(self._abstract, self._shardings, self._restored)
+            print(f"continuing from step {self._restored} of {stages[-1].stop}", flush=True)
+        self._writer = metric_writer.MetricWriter(self._workdir, int(state.step))
+        try:
+            if self._restored is None:
+                for name, player in state.players.items():
+                    overview = clu.parameter_overview.get_parameter_overview(player.net.params)
+                    self._writer.write_text(0, f"parameters/{name}", f"<pre>{overview}</pre>")
+            self._progress = _Progress(stages)
+            for index, stage in enumerate(stages):
+                if int(state.step) < stage.stop:
+                    state = self._train_stage(state, index, stage)
+            return state
+        finally:
+            self._writer.close()
+
+    def _train_stage(self, state: TrainState, index: int, stage: recipe.Stage) -> TrainState:
+        config = self._config
+        first = int(state.step)
+        data = pipeline.train_iterator(config, stage.resolution, stage.batch_size, config.seed + index)
+        if first > stage.start:
+            self._checkpoints.restore_data(data, first)
+        step_fn = self._compile(stage)
+        evaluator = evaluate.Evaluator(self._algorithm, config, self._mesh, stage)
+        window: list[dict[str, float]] = []
+        pending: tuple[int, dict[str, jax.Array]] | None = None
+        for step in range(first + 1, stage.stop + 1):
+            state, metrics = step_fn(state, sharding.put_batch(self._mesh, next(data)))
+            if step == first + 1:
+                self._progress.start(stage, step)
+            if pending is not None:
+                # One step late: waiting for the step just dispatched would leave the device idle.
+                window.append(self._fetch(*pending))
+            pending = (step, metrics)
+            last = step == stage.stop
+            save = last or step % config.checkpoint.every == 0 or self._stop.asked
+            if save or step % config.log.every == 0 or step % config.eval.every == 0:
+                window.append(self._fetch(*pending))
+                pending = None
+            if step % config.log.every == 0 or last:
+                self._log(step, window)
+                window = []
+            measured = {}
+            if last or step % config.eval.every == 0:
+                measured = self._evaluate(state, step, evaluator)
+            if save:
+                # Checkpoints are ranked within the last stage only: an earlier one solves an easier task.
+                final = index == len(self._algorithm.stages) - 1
+                self._save(state, data, step, measured if final else {})
+            if self._stop.asked:
+                raise command.Interrupted(f"stopped at step {step}; the same command continues from there")
+        return state
+
+    def _compile(self, stage: recipe.Stage) -> Any:
+        def step_fn(state: TrainState, batch: recipe.Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+            key = jax.random.fold_in(self._key, state.step)
+            return self._algorithm.train_step(state, batch, key, stage)
+
+        return jax.jit(
+            step_fn,
+            donate_argnums=0,
+            out_shardings=(self._shardings, sharding.replicated(self._mesh)),
+        )
+
+    def _fetch(self, step: int, metrics: dict[str, jax.Array]) -> dict[str, float]:
+        values = {k: float(v) for k, v in jax.device_get(metrics).items()}
+        if not all(map(math.isfinite, values.values())):
+            raise self._non_finite(step, values)
+        return values
+
+    def _non_finite(self, step: int, values: Mapping[str, float]) -> NonFiniteError:
+        good = self._checkpoints.latest_step
+        where = "none was saved" if good is None else str(self._checkpoints.directory(good))
+        listed = ", ".join(f"{k.removeprefix('train/')}={v:.6g}" for k, v in values.items())
+        return NonFiniteError(f"non-finite value at step {step}: {listed}; last good checkpoint: {where}")
+
+    def _log(self, step: int, window: list[dict[str, float]]) -> None:
+        means = {k: float(np.mean([m[k] for m in window])) for k in window[0]}
+        rate = self._progress.update(step, means)
+        self._writer.write_scalars(step, means | {"train/images_per_second": rate})
+
+    def _evaluate(self, state: TrainState, step: int, evaluator: evaluate.Evaluator) -> dict[str, float]:
+        with self._progress.pause():
+            measured = evaluator(state)
+            self._writer.write_scalars(step, measured)
+            self._writer.write_image(step, "samples", evaluator.sheet(state))
+            self._writer.write_curves()
+            print("  ".join(f"{k} {v:.4f}" for k, v in measured.items()), flush=True)
+        return measured
+
+    def _save(self, state: TrainState, data: Any, step: int, measured: Mapping[str, float]) -> None:
+        with self._progress.pause():
+            if not self._all_finite(state):
+                raise self._non_finite(step, {"parameters": math.nan})
+            self._writer.flush()
+            self._checkpoints.save(state, data, self._config.to_dict(), measured)
+
+
+class _Progress:
+    """The progress line: step, stage, images per second, time left."""
+
+    def __init__(self, stages: tuple[recipe.Stage, ...]):
+        self._stages = stages
+
+    def start(self, stage: recipe.Stage, step: int) -> None:
+        """Counts from here: called after a stage's first step, which compiles."""
+        self._stage = stage
+        self._step, self._time = step, time.monotonic()
+        self._rate = 0.0
+
+    def pause(self) -> "_Pause":
+        """Time inside does not count as training."""
+        return _Pause(self)
+
+    def update(self, step: int, means: Mapping[str, float]) -> float:
+        """Prints the line; returns images per second since the last one."""
+        now = time.monotonic()
+        if step > self._step:
+            self._rate = (step - self._step) * self._stage.batch_size / (now - self._time)
+        self._step, self._time = step, now
+        losses = "  ".join(f"{k.removeprefix('train/')} {v:.3g}" for k, v in means.items() if "loss" in k)
+        place = f"{self._stages.index(self._stage) + 1}/{len(self._stages)}"
+        left = _duration(self._seconds_left(step)) if self._rate else "?"
+        print(
+            f"step {step}/{self._stages[-1].stop}  stage {self._stage.name} ({place})  {losses}  "
+            f"{self._rate:.0f} images/s  about {left} left",
+            flush=True,
+        )
+        return self._rate
+
+    def _seconds_left(self, step: int) -> float:
+        seconds = (self._stage.stop - step) * self._stage.batch_size / self._rate
+        side = math.prod(self._stage.resolution) ** 0.5
+        for stage in self._stages[self._stages.index(self._stage) + 1 :]:
+            # An image of twice the side is taken to cost twice the time: between the growth of wide
+            # networks (1.5) and of narrow ones (up to 4).
+            factor = math.prod(stage.resolution) ** 0.5 / side
+            seconds += (stage.stop - stage.start) * stage.batch_size / self._rate * factor
+        return seconds
+
+
+class _Pause:
+    def __init__(self, progress: _Progress):
+        self._progress = progress
+
+    def __enter__(self) -> None:
+        self._start = time.monotonic()
+
+    def __exit__(self, *_):
+        self._progress._time += time.monotonic() - self._start
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
