@@ -100,8 +100,9 @@ class Player:
         return dataclasses.replace(self, net=(net or self.net).with_params(params), opt=opt)
 
     def update_ema(self, decay: float) -> "Player":
-        """`ema = decay * ema + (1 - decay) * params`."""
-        return dataclasses.replace(self, ema=optax.incremental_update(self.net.params, self.ema, 1 - decay))
+        """`ema = decay * ema + (1 - decay) * params`, in a form that leaves equal values bit-equal."""
+        ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), self.ema, self.net.params)
+        return dataclasses.replace(self, ema=ema)
 
     @property
     def ema_net(self) -> Net:

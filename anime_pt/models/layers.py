@@ -1,0 +1,105 @@
+"""Layers that two or more networks share. Channels last; kernels are (h, w, in, out)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+
+def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`max(x, 0.2 x)`, the slope of ProGAN, PATN and PG2."""
+    return jax.nn.leaky_relu(x, 0.2)
+
+
+def pixel_norm(x: Float[Array, "... c"]) -> Float[Array, "... c"]:
+    """Scales each feature vector to unit mean square (ProGAN, section 4.2; epsilon 1e-8)."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+def upsample(x: Float[Array, "b h w c"], factor: int = 2) -> Float[Array, "b h2 w2 c"]:
+    """Nearest neighbour: every pixel becomes a block of `factor` x `factor`."""
+    b, h, w, c = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, factor, w, factor, c))
+    return x.reshape(b, h * factor, w * factor, c)
+
+
+def mean_pool(x: Float[Array, "b h w c"], factor: int = 2) -> Float[Array, "b h2 w2 c"]:
+    """Mean of blocks of `factor` x `factor`.
+
+    Raises:
+      ValueError: `factor` does not divide a side.
+    """
+    b, h, w, c = x.shape
+    if h % factor or w % factor:
+        raise ValueError(f"cannot pool {h} x {w} by {factor}: the sides must be multiples of it")
+    return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
+
+
+def minibatch_stddev(x: Float[Array, "b h w c"], group_size: int | None = None) -> Float[Array, "b h w c+1"]:
+    """Appends a channel with the mean standard deviation over a group of examples (ProGAN, section 3).
+
+    The variance is biased and example n belongs to group n mod (b / group_size), as in the official code
+    (tkarras/progressive_growing_of_gans, `minibatch_stddev_layer`). The batch is the global one, also
+    when it is sharded over devices.
+
+    Args:
+      x: features.
+      group_size: examples per group; None takes the whole minibatch.
+
+    Raises:
+      ValueError: `group_size` does not divide the batch.
+    """
+    b, h, w, c = x.shape
+    group_size = group_size or b
+    if b % group_size:
+        raise ValueError(
+            f"minibatch stddev: groups of {group_size} do not divide a batch of {b}; "
+            f"choose a divisor of {b}, or None for the whole minibatch"
+        )
+    groups = x.reshape(group_size, b // group_size, h, w, c)
+    stddev = jnp.sqrt(jnp.mean(jnp.square(groups - groups.mean(0)), axis=0) + 1e-8).mean((1, 2, 3))
+    stddev = jnp.tile(stddev, group_size)[:, None, None, None]
+    return jnp.concatenate([x, jnp.broadcast_to(stddev, (b, h, w, 1))], axis=-1)
+
+
+class EqualizedDense(nnx.Module):
+    """A dense layer with equalised learning rate (ProGAN, section 4.1).
+
+    The kernel is stored as N(0, 1) and used times `gain / sqrt(fan_in)`; the bias is not scaled.
+
+    Args:
+      inputs, outputs: numbers of features.
+      gain: sqrt(2) before a leaky ReLU, 1 before nothing.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, gain: float = math.sqrt(2), rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.gain = gain
+
+    def __call__(self, x: Float[Array, "b i"]) -> Float[Array, "b o"]:
+        return x @ (self.kernel[...] * (self.gain / math.sqrt(x.shape[-1]))) + self.bias[...]
+
+
+class EqualizedConv(nnx.Module):
+    """A stride-1 convolution of unchanged size with equalised learning rate; see `EqualizedDense`.
+
+    Channels that the caller concatenates (pose maps, minibatch stddev) count in the fan-in.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int = 3, *, gain: float = math.sqrt(2), rngs: nnx.Rngs
+    ):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (size, size, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.gain = gain
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
+        size, _, inputs, _ = self.kernel.shape
+        kernel = self.kernel[...] * (self.gain / math.sqrt(size * size * inputs))
+        x = jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return x + self.bias[...]

@@ -1,0 +1,96 @@
+"""PSGAN on rendered characters: the paper's schedule, and a demo of minutes.
+
+    python -m anime_pt.main --config=configs/psgan.py --workdir=runs/psgan
+        Hardware: 8 accelerators of 16 GB or more (mesh.data=-1; above 256 pixels also mesh.spatial).
+        Time: the paper gives none; ProGAN needed 4 days on 8 V100. Number to expect: none is published.
+    python -m anime_pt.main --config=configs/psgan.py:demo --workdir=runs/psgan_demo
+        Hardware: 2 CPU cores. Time, number to expect: see README.md.
+
+Arguments after the colon, in any order: `demo`; `unconditional` (ProGAN: no poses); `resolution=256`;
+`images=600_000` (per phase); `dataset=unity_avatars/rigged_64`.
+"""
+
+import ml_collections
+
+from anime_pt import arguments
+
+# Hamada et al. 2018, section 4: by resolution, minibatch and Adam's rate.
+BATCH_SIZES = {256: 12, 512: 5, 1024: 2}  # 16 below.
+LEARNING_RATES = {128: 8e-4, 256: 6e-4, 512: 2e-4, 1024: 1e-4}  # 1e-3 below.
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """The paper's experiment, or a variant; raises ValueError on arguments that are not listed above."""
+    args = arguments.parse(arg, ("demo", "unconditional"), resolution=int, images=int, dataset=str)
+    demo = args["demo"]
+    resolution = args.get("resolution", 64 if demo else 1024)
+    images = args.get("images", 6_000 if demo else 600_000)
+    if resolution not in (4, 8, 16, 32, 64, 128, 256, 512, 1024) or images < 1:
+        raise ValueError(
+            f"resolution={resolution}, images={images}: use a power of two, 4 to 1024, and images > 0"
+        )
+
+    config = ml_collections.ConfigDict()
+    config.recipe = "psgan"
+    config.seed = 0
+    config.skeleton = "avatar_20"
+
+    first = min(8, resolution) if demo else 4
+    sizes = [first]
+    while sizes[-1] < resolution:
+        sizes.append(sizes[-1] * 2)
+    config.schedule = ml_collections.ConfigDict()
+    config.schedule.resolutions = tuple(sizes)
+    config.schedule.batch_sizes = tuple(16 if demo else BATCH_SIZES.get(r, 16) for r in sizes)
+    config.schedule.learning_rates = tuple(2e-3 if demo else LEARNING_RATES.get(r, 1e-3) for r in sizes)
+    config.schedule.fade_images = (0, *[images] * (len(sizes) - 1))
+    config.schedule.stable_images = (images,) * len(sizes)
+
+    config.model = ml_collections.ConfigDict()
+    config.model.resolution = resolution
+    config.model.latent_size = 64 if demo else 512
+    config.model.pose_channels = 0 if args["unconditional"] else 20
+    config.model.fmap_base = 1024 if demo else 8192
+    config.model.fmap_max = 64 if demo else 512
+    config.model.stddev_group_size = 0  # 0: the whole minibatch.
+
+    config.pose_map = ml_collections.ConfigDict()
+    config.pose_map.kind = "pixel"  # Or "gaussian", with `sigma` pixels at the last resolution.
+    config.pose_map.sigma = 1.5
+    config.pose_map.visible_only = False  # True for sets where visibility 0 means "not annotated".
+
+    config.optimizer = ml_collections.ConfigDict({"b1": 0.0, "b2": 0.99, "eps": 1e-8})
+    config.gradient_penalty_weight = 10.0
+    config.drift = 0.001
+    config.mismatch_weight = (
+        0.0  # Share of wrong-pose reals among the discriminator's fakes; not in the paper.
+    )
+    config.ema_decay = 0.99 if demo else 0.999
+
+    config.data = ml_collections.ConfigDict()
+    config.data.name = args.get(
+        "dataset", "unity_avatars/procedural_64" if demo else f"unity_avatars/rigged_{resolution}"
+    )
+    config.data.data_dir = ""  # TFDS's default.
+    config.data.prepare = demo  # Build the dataset first if it is not there.
+    config.data.train_split = "train"
+    config.data.eval_split = "test"
+    config.data.threads = 2 if demo else 16
+    config.data.prefetch = 16 if demo else 128
+
+    config.eval = ml_collections.ConfigDict()
+    config.eval.every = 1_000 if demo else 5_000
+    config.eval.batch_size = 32
+    config.eval.examples = 256 if demo else 0
+    config.eval.samples = 8
+    config.foreground_threshold = 0.2  # Distance from white, in [0, 2], from which a pixel is foreground.
+    config.sample_latents = 6
+
+    config.checkpoint = ml_collections.ConfigDict()
+    config.checkpoint.every = 1_000 if demo else 5_000
+    config.checkpoint.keep = 3
+    config.checkpoint.best_metric = "eval/iou"
+    config.checkpoint.best_mode = "max"
+    config.log = ml_collections.ConfigDict({"every": 50 if demo else 100})
+    config.mesh = ml_collections.ConfigDict({"data": -1, "spatial": 1, "fsdp_min_size": 0})
+    return config
