@@ -113,7 +113,7 @@ class Checkpoints:
                 data=grain.checkpoint.CheckpointSave(data),
                 config=ocp.args.JsonSave(json.loads(json.dumps(config))),
             ),
-            metrics=dict(metrics) if metrics else None,
+            metrics=dict(metrics or {}),
         )
 
     def restore(self, abstract_state: TrainState, shardings: Any, step: int | None = None) -> TrainState:

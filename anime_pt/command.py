@@ -16,15 +16,17 @@ class Interrupted(Exception):
 _EXPECTED = (ValueError, OSError, ArithmeticError)
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
     """Parses absl flags, runs `main(argv)` and exits: 0, 1 after an expected failure, 2 on bad flags.
+
+    `arguments` allows words that are not flags.
 
     An expected failure prints one line to stderr; `ANIME_PT_TRACEBACK=1` shows where it came from.
     """
     # Orbax and JAX log every file they touch at INFO.
     logging.set_verbosity(logging.WARNING)
     try:
-        app.run(main, flags_parser=_parse)
+        app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
     except Interrupted as stop:
         _exit(str(stop), 130)
     except _EXPECTED as error:
@@ -41,14 +43,14 @@ def one_line(error: BaseException) -> str:
     return text
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv))
     except (flags.Error, ValueError, OSError, AttributeError, KeyError, TypeError) as error:
         if os.environ.get("ANIME_PT_TRACEBACK"):
             traceback.print_exc()
         _exit(f"error: {one_line(error)}", 2)
-    if len(rest) > 1:
+    if len(rest) > 1 and not arguments:
         _exit(f"error: unexpected argument {rest[1]!r}; every option is a flag, see --help", 2)
     return rest
 

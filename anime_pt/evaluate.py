@@ -43,8 +43,9 @@ class Evaluator:
                 for k, v in values.items()
             }
 
-        def sample(state: TrainState, batch: recipe.Batch) -> dict[str, jax.Array]:
-            return algorithm.sample(state, batch, key, stage)
+        def sample(state: TrainState, batch: recipe.Batch) -> list[jax.Array]:
+            # A list, since jit sorts the keys of a dict and a sheet has an order.
+            return list(algorithm.sample(state, batch, key, stage).values())
 
         self._evaluate = jax.jit(evaluate, out_shardings=everywhere)
         self._sample = jax.jit(sample, out_shardings=everywhere)
@@ -69,7 +70,7 @@ class Evaluator:
         rows += -rows % self._mesh.shape[sharding.DATA]
         batch = next(pipeline.eval_batches(self._config, self._stage.resolution, rows, rows))
         columns = jax.device_get(self._sample(state, sharding.put_batch(self._mesh, batch)))
-        return metric_writer.image_grid(list(columns.values()))
+        return metric_writer.image_grid(columns)
 
 
 def evaluate_checkpoint(

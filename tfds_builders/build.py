@@ -1,0 +1,103 @@
+"""Builds a dataset without TensorFlow: `python -m tfds_builders.build unity_avatars/procedural_64`.
+
+`tfds build` itself imports TensorFlow and Apache Beam; it works on these builders where both are installed.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Sequence
+
+import tensorflow_datasets as tfds
+from absl import flags
+
+import tfds_builders
+from anime_pt import command
+
+_DATA_DIR = flags.DEFINE_string("data_dir", "", "Where datasets live (default: TFDS's own folder).")
+_MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "Folder of the files that you provide, such as models.")
+_PROCESSES = flags.DEFINE_integer("processes", 0, "How many processes write (default: one for each core).")
+_FILE_FORMAT = flags.DEFINE_enum(
+    "file_format", "array_record", ["array_record", "tfrecord"], "tfrecord needs TensorFlow."
+)
+_SET = flags.DEFINE_multi_string(
+    "set",
+    [],
+    "Changes a field of the builder config, e.g. --set=characters=20; builds under a name of its own.",
+)
+
+
+def names() -> list[str]:
+    """The datasets that can be built."""
+    return sorted(m.name for m in pkgutil.iter_modules(tfds_builders.__path__) if m.ispkg)
+
+
+def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.core.DatasetBuilder:
+    """The builder of "dataset/config", with `changes` ("field=value") to its config.
+
+    Raises:
+      ValueError: unknown dataset, config or field, or a value of another type.
+    """
+    dataset, _, config_name = name.partition("/")
+    if dataset not in names():
+        raise ValueError(f"there is no dataset {dataset!r}; known: {', '.join(names())}")
+    module = importlib.import_module(f"tfds_builders.{dataset}.{dataset}_dataset_builder")
+    configs = {c.name: c for c in module.Builder.BUILDER_CONFIGS}
+    config_name = config_name or module.Builder.BUILDER_CONFIGS[0].name
+    if config_name not in configs:
+        raise ValueError(f"{dataset} has no config {config_name!r}; it has {', '.join(configs)}")
+    config = configs[config_name]
+    if changes:
+        config = _changed(config, changes)
+    return module.Builder(data_dir=data_dir or None, config=config)
+
+
+def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.core.BuilderConfig:
+    known = {f.name: f.type for f in dataclasses.fields(config) if f.name not in ("name", "version")}
+    values = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        if field not in known or not equals:
+            raise ValueError(f"--set={change}: use field=value with one of {', '.join(sorted(known))}")
+        kind = type(getattr(config, field))
+        try:
+            values[field] = text.lower() in ("1", "true") if kind is bool else kind(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"--set={change}: {field} is of type {kind.__name__}") from error
+    suffix = "-".join(f"{k}{v}" for k, v in values.items())
+    return dataclasses.replace(config, name=f"{config.name}-{suffix}", **values)
+
+
+def prepare(
+    name: str,
+    data_dir: str = "",
+    manual_dir: str = "",
+    processes: int = 0,
+    file_format: str = "array_record",
+    changes: Sequence[str] = (),
+) -> tfds.core.DatasetBuilder:
+    """Builds a dataset unless it is already there; returns its builder."""
+    builder = make(name, data_dir, changes)
+    builder.processes = processes
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(
+            manual_dir=manual_dir or None, compute_stats=tfds.download.ComputeStatsMode.SKIP
+        ),
+        file_format=file_format,
+    )
+    return builder
+
+
+def _main(argv: Sequence[str]) -> None:
+    if len(argv) < 2:
+        raise ValueError(f"name a dataset, e.g. unity_avatars/procedural_64; known: {', '.join(names())}")
+    for name in argv[1:]:
+        builder = prepare(
+            name, _DATA_DIR.value, _MANUAL_DIR.value, _PROCESSES.value, _FILE_FORMAT.value, _SET.value
+        )
+        counts = ", ".join(f"{split}: {info.num_examples}" for split, info in builder.info.splits.items())
+        print(f"{builder.info.full_name} is in {builder.data_dir} ({counts})")
+
+
+if __name__ == "__main__":
+    command.run(_main, arguments=True)

@@ -1,0 +1,165 @@
+"""A TFDS builder whose shards are written by several processes, and kept when a build is interrupted.
+
+TFDS's own `ShardBasedBuilder` writes shards one after another (or on Beam) into a folder that it deletes when
+the build fails. Here every shard is a task for a pool of processes, written under a temporary name, renamed
+when it is complete, and kept beside the dataset until all are there; the same command then continues. With a
+Beam runner in the download config, TFDS's own way is used.
+
+Nothing imports TensorFlow when the format is array_record and images are yielded as encoded bytes.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import multiprocessing
+import os
+import pathlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+from tensorflow_datasets.core import example_serializer, file_adapters
+from tensorflow_datasets.core import writer as tfds_writer
+from tqdm import tqdm
+
+Example = tuple[str | int, dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a split.
+
+    Attributes:
+      examples: called in the writing process; yields (key, example). Must pickle.
+      count: how many it yields.
+    """
+
+    examples: Callable[[], Iterator[Example]]
+    count: int
+
+
+class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """Subclasses implement `_info` and `_shards`.
+
+    `processes` is how many write; 0 takes one for each core.
+    """
+
+    processes: int = 0
+
+    def _shards(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[Shard]]:
+        """The shards of every split, in their order in the dataset."""
+        raise NotImplementedError
+
+    def _manual_dir(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
+        """The folder of files that the user provides; None for datasets that need none."""
+        return pathlib.Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
+
+    def _shard_iterators_per_split(self, dl_manager):
+        shards = self._shards(self._manual_dir(dl_manager))
+        return {split: [s.examples for s in of_split] for split, of_split in shards.items()}
+
+    def _download_and_prepare(self, dl_manager, download_config=None):
+        if download_config is not None and (download_config.beam_runner or download_config.beam_options):
+            super()._download_and_prepare(dl_manager, download_config)
+            return
+        shards = self._shards(self._manual_dir(dl_manager))
+        tasks = {}
+        for split, of_split in shards.items():
+            template = self._get_filename_template(split)
+            for index, shard in enumerate(of_split):
+                path = template.sharded_filepath(shard_index=index, num_shards=len(of_split))
+                tasks[path.name] = shard
+        parts = self._parts_dir(shards)
+        parts.mkdir(parents=True, exist_ok=True)
+        for torn in parts.glob("*.writing*"):
+            torn.unlink()
+        self._write_missing(parts, tasks)
+
+        infos = []
+        for split, of_split in shards.items():
+            template = self._get_filename_template(split)
+            size = 0
+            for index in range(len(of_split)):
+                path = template.sharded_filepath(shard_index=index, num_shards=len(of_split))
+                shutil.move(parts / path.name, path)
+                size += path.stat().length
+            lengths = [s.count for s in of_split]
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split, shard_lengths=lengths, num_bytes=size, filename_template=template
+                )
+            )
+        parts.rmdir()
+        self.info.set_splits(tfds.core.splits.SplitDict(infos))
+
+    def _parts_dir(self, shards: Mapping[str, Sequence[Shard]]) -> pathlib.Path:
+        """Where finished shards wait; named after what is built, so that two plans never mix."""
+        plan = repr((self.info.full_name, self.info.file_format, shards))
+        digest = hashlib.sha256(plan.encode()).hexdigest()[:16]
+        config = self.builder_config.name if self.builder_config else "default"
+        return pathlib.Path(self._data_dir_root) / self.name / config / f".{self.version}.parts-{digest}"
+
+    def _write_missing(self, parts: pathlib.Path, tasks: Mapping[str, Shard]) -> None:
+        missing = {name: shard for name, shard in tasks.items() if not (parts / name).exists()}
+        total = sum(s.count for s in tasks.values())
+        done = total - sum(s.count for s in missing.values())
+        workers = max(1, min(self.processes or os.cpu_count() or 1, len(missing)))
+        # Spawned: a forked copy of a process with JAX or numba threads can hang.
+        pool = concurrent.futures.ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+        )
+        with (
+            pool,
+            tqdm(
+                total=total, initial=done, unit="example", desc=f"building {self.info.full_name}"
+            ) as progress,
+        ):
+            futures = {
+                pool.submit(
+                    write_shard, str(parts / name), shard, self.info.features, self.info.file_format
+                ): shard
+                for name, shard in missing.items()
+            }
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    future.result()
+                    progress.update(futures[future].count)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches the whole process group; the parent lets running shards finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def write_shard(
+    path: str,
+    shard: Shard,
+    features: tfds.features.FeaturesDict,
+    file_format: file_adapters.FileFormat,
+) -> None:
+    """Writes one shard; `path` appears when it is complete.
+
+    Raises:
+      ValueError: the shard yields another number of examples than it said.
+    """
+    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
+    written = 0
+
+    def serialized() -> Iterator[tuple[str | int, bytes]]:
+        nonlocal written
+        for key, example in shard.examples():
+            yield key, serializer.serialize_example(features.encode_example(example))
+            written += 1
+
+    # The suffix stays last: file adapters go by it.
+    temporary = epath.Path(path).with_name("x.writing-" + epath.Path(path).name)
+    tfds_writer.ExampleWriter(file_format).write(temporary, serialized())
+    if written != shard.count:
+        raise ValueError(f"{path}: {written} examples were written, {shard.count} were planned")
+    os.replace(temporary, path)

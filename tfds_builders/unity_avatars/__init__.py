@@ -1,0 +1,1 @@
+"""Posed anime characters with exact keypoints."""

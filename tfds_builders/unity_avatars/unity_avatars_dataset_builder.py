@@ -1,0 +1,152 @@
+"""The unity_avatars dataset: posed anime characters with exact keypoints, rendered while it is built."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from anime_pt.avatars import poses
+from anime_pt.pose.skeletons import AVATAR_20
+from tfds_builders import sharded
+from tfds_builders.unity_avatars import rendering
+
+RESOLUTIONS = (64, 128, 256, 512, 1024)
+_EXAMPLES_PER_SHARD = 256
+
+
+@dataclasses.dataclass(kw_only=True)
+class UnityAvatarsConfig(tfds.core.BuilderConfig):
+    """What is rendered.
+
+    Attributes:
+      resolution: side of the images in pixels.
+      source: "procedural" (characters from seeds) or "rigged" (PMD and PMX files in the manual folder).
+      characters: how many procedural ones.
+      costumes: of each procedural character; a rigged one has as many as files.
+      poses: of each costume.
+      shared_poses: all costumes take the same poses, as in the PSGAN paper; else each its own.
+      yaw, pitch: largest turn of the camera to either side, in degrees.
+      supersample: samples per pixel and axis.
+      seed: of characters, poses and cameras.
+    """
+
+    resolution: int
+    source: str = "procedural"
+    characters: int = 120
+    costumes: int = 2
+    poses: int = 50
+    shared_poses: bool = False
+    yaw: float = 40.0
+    pitch: float = 8.0
+    supersample: int = 2
+    seed: int = 0
+
+
+class Builder(sharded.ShardedBuilder):
+    """DatasetBuilder of unity_avatars; see README.md beside this file."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Procedural and MMD characters."}
+    BUILDER_CONFIGS = [
+        *(
+            UnityAvatarsConfig(
+                name=f"procedural_{r}",
+                description=f"Characters from seeds, {r}x{r}. Nothing is downloaded.",
+                resolution=r,
+            )
+            for r in RESOLUTIONS
+        ),
+        UnityAvatarsConfig(
+            name="procedural_1024_paper",
+            description="The size of the PSGAN paper's Avatar set: 79 costumes x 600 poses = 47,400.",
+            resolution=1024,
+            characters=79,
+            costumes=1,
+            poses=600,
+            shared_poses=True,
+        ),
+        *(
+            UnityAvatarsConfig(
+                name=f"rigged_{r}",
+                description=f"The PMD and PMX characters in the manual folder, {r}x{r}.",
+                resolution=r,
+                source="rigged",
+                poses=600,
+            )
+            for r in RESOLUTIONS
+        ),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    `rigged_*` renders the .pmd and .pmx characters below the manual folder, one folder for each character;
+    several models in it are its costumes. `procedural_*` needs no file.
+    """
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        side = self.builder_config.resolution
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
+                    "mask": tfds.features.Image(shape=(side, side, 1), encoding_format="png"),
+                    "keypoints": tfds.features.Tensor(shape=(len(AVATAR_20), 3), dtype=np.float32),
+                    "character": tfds.features.Text(),
+                    "costume": tfds.features.Text(),
+                    "pose": {
+                        "index": np.int32,
+                        "parameters": tfds.features.Tensor(shape=(poses.FLAT_SIZE,), dtype=np.float32),
+                    },
+                    "camera": {
+                        "yaw": np.float32,
+                        "pitch": np.float32,
+                        "matrix": tfds.features.Tensor(shape=(3, 4), dtype=np.float32),
+                    },
+                }
+            ),
+            homepage="https://arxiv.org/abs/1809.01890",
+        )
+
+    def _manual_dir(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
+        if self.builder_config.source == "procedural":
+            return None
+        return super()._manual_dir(dl_manager)
+
+    def _shards(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[sharded.Shard]]:
+        config = self.builder_config
+        view = rendering.View(
+            config.resolution, config.supersample, config.yaw, config.pitch, config.shared_poses, config.seed
+        )
+        return {
+            split: _shards(view, subjects, config.poses)
+            for split, subjects in rendering.split_by_character(self._subjects(manual_dir)).items()
+        }
+
+    def _subjects(self, manual_dir: pathlib.Path | None) -> list[rendering.Subject]:
+        config = self.builder_config
+        if config.source == "rigged":
+            subjects, remarks = rendering.rigged_subjects(manual_dir)
+            for line in remarks:
+                logging.warning("%s", line)
+            return subjects
+        first = config.seed * 1_000_000
+        return [
+            rendering.Subject(f"procedural_{first + i}", str(c), seed=first + i, costume_seed=c)
+            for i in range(config.characters)
+            for c in range(config.costumes)
+        ]
+
+
+def _shards(
+    view: rendering.View, subjects: Sequence[rendering.Subject], poses_each: int
+) -> list[sharded.Shard]:
+    """Cuts subjects x poses into files of about `_EXAMPLES_PER_SHARD`, each with few subjects."""
+    plan = [(s, p) for s in range(len(subjects)) for p in range(poses_each)]
+    out = []
+    for piece in np.array_split(np.array(plan), max(1, round(len(plan) / _EXAMPLES_PER_SHARD))):
+        used = sorted({int(s) for s, _ in piece})
+        local = tuple((used.index(int(s)), int(p)) for s, p in piece)
+        examples = rendering.Examples(view, tuple(subjects[s] for s in used), local)
+        out.append(sharded.Shard(examples, len(local)))
+    return out
