@@ -122,3 +122,17 @@ def fit(
     scale = float((room / np.maximum(high - low, 1e-3)[:2]).min())
     center = rotation.T @ ((low + high) / 2)
     return Camera(int(width), int(height), scale, tuple(center.tolist()), yaw, pitch, roll)
+
+
+def still(
+    character: Character, size: int, yaw: float = 0.0, pitch: float = 0.0, heights: float = 1.28
+) -> Camera:
+    """A camera that does not move with the pose: the side of the picture is `heights` standing heights.
+
+    There is room above for raised arms; a wide kick or a leap may leave the picture.
+    """
+    height = float(np.ptp(character.positions[drawn_vertices(character), 1]))
+    side = heights * height
+    # Most of the spare room is above the head.
+    center = (0.0, side / 2 - 0.04 * height, 0.0)
+    return Camera(size, size, size / side, center, yaw, pitch)

@@ -134,15 +134,9 @@ def animation(
 def motion(seed: int, frames: int, size: int, fps: float = 30.0) -> PoseSequence:
     """Keypoints of a procedural character in continuous motion, seen by a still camera."""
     character = procedural.build(seed)
-    moves = [rig.pose(character, p) for p in poses.sequence(np.random.default_rng(seed), frames)]
-    cameras = [camera.fit(character, g, size) for g in moves]
-    low = min(c.scale for c in cameras)
-    still = camera.Camera(size, size, scale=0.9 * low, center=_middle(cameras))
-    points = np.stack([keypoints.joints(character, g, still) for g in moves])
-    return PoseSequence(points, AVATAR_20, (size, size), fps)
-
-
-def _middle(cameras: list[camera.Camera]) -> tuple[float, float, float]:
-    centers = np.array([c.center for c in cameras])
-    middle = (centers.min(0) + centers.max(0)) / 2
-    return tuple(float(v) for v in middle)
+    seen_by = camera.still(character, size)
+    points = []
+    for pose in poses.sequence(np.random.default_rng(seed), frames):
+        at = seen_by.project(keypoints.positions(character, rig.pose(character, pose)))
+        points.append(np.concatenate([at[:, :2], np.ones((len(at), 1))], axis=1))
+    return PoseSequence(np.asarray(points, np.float32), AVATAR_20, (size, size), fps)

@@ -27,6 +27,11 @@ if not FILES:
     FILES = [pytest.param(None, marks=pytest.mark.skip(f"no progan_tf_* or psgan_ref_* in {FOLDER}"))]
 
 
+def structure(build) -> nnx.GraphDef:
+    """The module's structure, without computing initial values."""
+    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))[0]
+
+
 class Golden:
     """A file with both networks rebuilt from it; arrays in `dtype`, channels last."""
 
@@ -35,7 +40,9 @@ class Golden:
         self.arrays = npz.read(path)
         self.dtype = dtype
         self.resolution = self.meta["res"]
-        sizes = {k: self.meta[k] for k in ("fmap_base", "fmap_max")} | {"pose_channels": self.meta.get("M", 0)}
+        sizes = {k: self.meta[k] for k in ("fmap_base", "fmap_max")} | {
+            "pose_channels": self.meta.get("M", 0)
+        }
         self.generator_params = convert.load_generator(
             npz.read(path, "var/G/"),
             resolution=self.resolution,
@@ -45,16 +52,15 @@ class Golden:
         self.discriminator_params = convert.load_discriminator(
             npz.read(path, "var/D/"), resolution=self.resolution, **sizes
         )
-        rngs = nnx.Rngs(0)
-        self._generator = nnx.split(
-            psgan.Generator(
+        group = self.meta.get("mbstd_group_size")
+        self._generator = structure(
+            lambda rngs: psgan.Generator(
                 self.resolution, latent_size=self.arrays["input/z"].shape[1], **sizes, rngs=rngs
             )
-        )[0]
-        group = self.meta.get("mbstd_group_size")
-        self._discriminator = nnx.split(
-            psgan.Discriminator(self.resolution, stddev_group_size=group, **sizes, rngs=rngs)
-        )[0]
+        )
+        self._discriminator = structure(
+            lambda rngs: psgan.Discriminator(self.resolution, stddev_group_size=group, **sizes, rngs=rngs)
+        )
 
     def __getitem__(self, name: str):
         x = self.arrays[name].astype(self.dtype)
@@ -105,12 +111,13 @@ def assert_close(actual, expected, tolerance: float):
 def test_forward_passes(path):
     golden = Golden(path, np.float32)
     for prefix, lod in forward_cases(golden):
-        image = golden.generate(golden.params("G"), golden["input/z"], lod)
-        assert_close(image, golden[f"{prefix}/G"], 1e-4)
-        logits = golden.discriminate(golden.params("D"), golden["input/real"], lod)
+        generate = jax.jit(lambda params, z, lod=lod: golden.generate(params, z, lod))
+        discriminate = jax.jit(lambda params, image, lod=lod: golden.discriminate(params, image, lod))
+        assert_close(generate(golden.params("G"), golden["input/z"]), golden[f"{prefix}/G"], 1e-4)
+        logits = discriminate(golden.params("D"), golden["input/real"])
         assert_close(logits, golden[f"{prefix}/D_real"][:, 0], 1e-4)
         if f"{prefix}/D_fake" in golden.arrays:
-            logits = golden.discriminate(golden.params("D"), golden[f"{prefix}/G"], lod)
+            logits = discriminate(golden.params("D"), golden[f"{prefix}/G"])
             assert_close(logits, golden[f"{prefix}/D_fake"][:, 0], 1e-4)
 
 
@@ -121,11 +128,11 @@ def test_losses_and_gradients(path):
         lod = golden.meta.get("train_lod", golden.meta.get("lod"))
         # Files without float64 results hold float32 ones, whose own error is that of the gradient penalty.
         double = "train64/lossD" in golden.arrays
-        prefix, loss_tolerance, norm_tolerance = (
-            ("train64", 1e-6, 1e-6) if double else ("train", 2e-6, 1e-3)
-        )
+        prefix, loss_tolerance, norm_tolerance = ("train64", 1e-6, 1e-6) if double else ("train", 2e-6, 1e-3)
         real, mix = golden["input/real"], golden["input/eps"].reshape(-1)
-        fake = golden.generate(golden.params("G"), golden["input/z"], lod)
+        fake = jax.jit(lambda params, z: golden.generate(params, z, lod))(
+            golden.params("G"), golden["input/z"]
+        )
 
         def discriminator_loss(params):
             critic = lambda image: golden.discriminate(params, image, lod)
@@ -137,7 +144,9 @@ def test_losses_and_gradients(path):
             return losses.wasserstein_generator(golden.discriminate(golden.params("D"), image, lod))
 
         between = real + golden["input/eps"] * (fake - real)
-        norms = losses.gradient_norms(lambda x: golden.discriminate(golden.params("D"), x, lod), between)
+        norms = jax.jit(
+            lambda x: losses.gradient_norms(lambda x: golden.discriminate(golden.params("D"), x, lod), x)
+        )(between)
         recorded = golden["train/gp_norms" if "train/gp_norms" in golden.arrays else "fwd/gp_norms"]
         assert_close(norms, recorded, 1e-5)
 

@@ -18,8 +18,6 @@ from anime_pt.avatars.character import Character
 
 # Names of the random streams, so that one more draw in one of them moves no other.
 _POSE, _CAMERA = 1, 2
-# The picture's side in standing heights, and how much of it lies below the feet.
-_FRAME_HEIGHTS, _BELOW_FEET = 1.28, 0.04
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +83,6 @@ def _load(subject: Subject) -> Character:
     return subject.load()
 
 
-@functools.lru_cache(maxsize=2)
-def _standing_height(subject: Subject) -> float:
-    character = _load(subject)
-    return float(np.ptp(character.positions[camera.drawn_vertices(character), 1]))
-
-
 def render(renderer: rasterise.Renderer, subject: Subject, pose_index: int, view: View) -> dict[str, Any]:
     """One example: features of `unity_avatars` with images as encoded PNG bytes."""
     character = _load(subject)
@@ -100,15 +92,7 @@ def render(renderer: rasterise.Renderer, subject: Subject, pose_index: int, view
     yaw, pitch = turn.uniform(-view.yaw, view.yaw), turn.uniform(-view.pitch, view.pitch)
 
     globals_ = rig.pose(character, pose)
-    height = _standing_height(subject)
-    seen_by = camera.Camera(
-        view.resolution,
-        view.resolution,
-        scale=view.resolution / (_FRAME_HEIGHTS * height),
-        center=(0.0, (_FRAME_HEIGHTS / 2 - _BELOW_FEET) * height, 0.0),
-        yaw=yaw,
-        pitch=pitch,
-    )
+    seen_by = camera.still(character, view.resolution, yaw=yaw, pitch=pitch)
     frame = renderer.render(character, globals_, seen_by)
     if _touches_border(frame.image[..., 3]):
         # One scale per character keeps it steady in motion; a figure that would leave the picture is
