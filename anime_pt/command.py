@@ -23,8 +23,8 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
 
     An expected failure prints one line to stderr; `ANIME_PT_TRACEBACK=1` shows where it came from.
     """
-    # Orbax and JAX log every file they touch at INFO.
-    logging.set_verbosity(logging.WARNING)
+    # Orbax and TFDS log every file they touch, and warn of what is as it should be.
+    logging.set_verbosity(logging.ERROR)
     try:
         app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
     except Interrupted as stop:

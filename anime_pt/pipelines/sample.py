@@ -51,7 +51,7 @@ class Sampler:
         self._net = net
         self._generate = jax.jit(
             lambda net, latents, points: jnp.clip(
-                self.algorithm.generate(net, latents, points, self.stage), -1, 1
+                self.algorithm.generate(net, latents, points, self.step, self.stage), -1, 1
             )
         )
         self._draw = jax.jit(

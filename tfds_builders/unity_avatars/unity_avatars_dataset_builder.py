@@ -2,11 +2,11 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from anime_pt.avatars import poses
 from anime_pt.pose.skeletons import AVATAR_20
@@ -128,7 +128,7 @@ class Builder(sharded.ShardedBuilder):
         if config.source == "rigged":
             subjects, remarks = rendering.rigged_subjects(manual_dir)
             for line in remarks:
-                logging.warning("%s", line)
+                print(f"warning: {line}", file=sys.stderr)
             return subjects
         first = config.seed * 1_000_000
         return [
