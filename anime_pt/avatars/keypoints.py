@@ -42,7 +42,7 @@ _SEGMENTS = {
     },
     **{s + "Toes": s + "Foot" for s in _SIDES},
 }
-_SEGMENT_NAMES = tuple(dict.fromkeys(_SEGMENTS.values()))
+SEGMENT_NAMES = tuple(dict.fromkeys(_SEGMENTS.values()))
 # Keypoint -> segments that may lie before it.
 _NEIGHBOURS = {
     "neck": ("neck", "torso", "head"),
@@ -97,7 +97,7 @@ def bone_segments(character: Character) -> np.ndarray:
         while bone >= 0 and bone not in roles and bone not in seen:
             seen.add(bone)
             bone = sources.get(bone, int(character.parents[bone]))
-        out[start] = _SEGMENT_NAMES.index(_SEGMENTS[roles.get(bone, "hips")])
+        out[start] = SEGMENT_NAMES.index(_SEGMENTS[roles.get(bone, "hips")])
     return out
 
 
@@ -114,13 +114,13 @@ def _tables(character: Character) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     corners = vertices[character.triangles]
     # The majority of three, or the first where all differ.
     middle = np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
-    triangles = np.append(middle, len(_SEGMENT_NAMES)).astype(np.int32)
+    triangles = np.append(middle, len(SEGMENT_NAMES)).astype(np.int32)
     height = max(float(np.ptp(character.positions[:, 1])), 1e-3) if len(character.positions) else 1.6
     rest = positions(character, character.rest)
-    neighbours = np.zeros((len(AVATAR_20), len(_SEGMENT_NAMES) + 1), bool)
+    neighbours = np.zeros((len(AVATAR_20), len(SEGMENT_NAMES) + 1), bool)
     tolerances = np.empty(len(AVATAR_20))
     for i, name in enumerate(AVATAR_20.keypoints):
-        near = [_SEGMENT_NAMES.index(s) for s in _NEIGHBOURS[name]]
+        near = [SEGMENT_NAMES.index(s) for s in _NEIGHBOURS[name]]
         neighbours[i, near] = True
         face = name.removeprefix("left_").removeprefix("right_")
         if face in _FACE_TOLERANCE:

@@ -186,6 +186,19 @@ class PSGAN:
         images, _ = net(latents, pose, stage.resolution[0], self.alpha(jnp.int32(step), stage))
         return images
 
+    def generate(
+        self,
+        net: Net,
+        latents: Float[Array, "b z"],
+        keypoints: Float[Array, "b k 3"],
+        step: int,
+        stage: Stage,
+    ) -> Float[Array, "b r r 3"]:
+        """Images of latents in poses by the network of `step`; keypoints in pixels of the stage's images."""
+        pose = self.pose(keypoints, stage)
+        images, _ = net(latents, pose, stage.resolution[0], self.alpha(jnp.int32(step), stage))
+        return images
+
     def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
         """A sheet of one pose per row and one latent per column.
 
