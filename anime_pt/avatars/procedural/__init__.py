@@ -1,0 +1,90 @@
+"""Procedural anime characters: a seed makes a rigged, textured `Character`; nothing is downloaded.
+
+`build(seed, costume)` is `build_from(describe(seed, costume))`. Same arguments, same bytes.
+"""
+
+import numpy as np
+
+from anime_pt.avatars.character import Append, Character
+from anime_pt.avatars.procedural import costume as costume_lib
+from anime_pt.avatars.procedural import face, hair, limbs, mesh, textures
+from anime_pt.avatars.procedural.body import Body
+from anime_pt.avatars.procedural.description import Description, describe
+from anime_pt.avatars.procedural.head import Head
+from anime_pt.avatars.procedural.palette import mix
+
+__all__ = ["Description", "build", "build_from", "describe"]
+
+
+def build(seed: int, costume: int = 0) -> Character:
+    """A character; `seed` fixes body, face and hair, `costume` the clothes."""
+    return build_from(describe(seed, costume))
+
+
+def build_from(d: Description) -> Character:
+    """The character of a description, which `dataclasses.replace` may have changed."""
+    body = Body(d)
+    head = Head(body)
+    builder = mesh.MeshBuilder()
+    skin = {
+        "ramp": textures.ramp("skin"),
+        "outline_color": textures.outline(d.skin, 0.42),
+        "color": (*d.skin, 1.0),
+    }
+    builder.material("skin", part="skin", **skin)
+    builder.material("face", part="face", **skin)
+    shade = mix(d.skin, tuple(c * s for c, s in zip(d.skin, (0.93, 0.74, 0.72), strict=True)), 0.9)
+    builder.material("skin_shade", part="skin", **skin | {"color": (*shade, 1.0)})
+    builder.add("face", head.skin())
+    ear, hollow = head.ear()
+    builder.add_pair("face", ear)
+    builder.add_pair("skin_shade", hollow)
+    builder.material(
+        "features",
+        part="face",
+        texture=face.texture(d),
+        ramp=textures.ramp("flat"),
+        outline=0.0,
+        alpha_mode="blend",
+    )
+    builder.add("features", *face.patches(head).values())
+    style = hair.Hair(head, np.random.default_rng([d.seed, 7]))
+    builder.material(
+        "hair", part="hair", texture=hair.texture(d), ramp=textures.ramp("hair"),
+        outline_color=textures.outline(d.hair_color),
+    )  # fmt: skip
+    builder.add("hair", *style.patches)
+    dressed = costume_lib.dress(builder, body, head, style)
+    chains = style.chains + dressed.chains
+    bones = body.bones()
+    for c in chains:
+        bones |= c.bones()
+    index = {name: i for i, name in enumerate(bones)}
+    rest = np.tile(np.eye(4), (len(bones), 1, 1))
+    rest[:, :3, 3] = np.stack([p for _, p in bones.values()]) * d.height
+    roles = ("hips", "spine", "chest", "neck", "head") + tuple(
+        side + part
+        for side in ("left", "right")
+        for part in ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+    )
+    return Character(
+        name=f"procedural_{d.seed}_{d.costume}",
+        bone_names=list(bones),
+        parents=np.array([-1 if p is None else index[p] for p, _ in bones.values()], np.int32),
+        rest=rest,
+        humanoid={role: index[role] for role in roles},
+        landmarks={k: (index[b], p * d.height) for k, (b, p) in head.landmarks().items()},
+        appends=_helpers(index),
+        twists={side + "Hand": index[side + "Forearm"] for side in ("left", "right")},
+        **builder.arrays(index, d.height),
+    )
+
+
+def _helpers(index: dict[str, int]) -> list[Append]:
+    """Bones that take half of a joint's turn: two small bends keep the volume that one large bend loses."""
+    halves = {"Elbow": "LowerArm", "Knee": "LowerLeg", "Deltoid": "UpperArm", "Thigh": "UpperLeg"}
+    return [
+        Append(index[side + helper], index[side + source], 0.5)
+        for side in ("left", "right")
+        for helper, source in halves.items()
+    ]

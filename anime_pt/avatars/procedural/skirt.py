@@ -1,0 +1,66 @@
+"""Skirts: a shell that hangs from the waist, on a ring of bone chains."""
+
+import numpy as np
+
+from anime_pt.avatars.procedural.body import Body, _lerp
+from anime_pt.avatars.procedural.chains import Chains
+from anime_pt.avatars.procedural.mesh import Patch, smoothstep
+
+CHAINS = 16
+_ROOT = 0.30  # trunk level of the first joints: just above the thighs
+_WIDEST = 0.13
+
+
+class Skirt:
+    """A skirt from trunk level `waist` down to height `hem` (body units).
+
+    Attributes:
+      patch: the outer surface; rows go down, columns around.
+      chains: its bones.
+    """
+
+    def __init__(self, body: Body, waist: float, hem: float, flare: float, pleats: int = 0, ripple: float = 0.0,
+                 gap: float = 0.006, opening: float = 0.0, name: str = "skirt"):  # fmt: skip
+        self.body, self.waist, self.hem, self.flare = body, waist, hem, flare
+        self.gap = gap
+        self.top = float(body.level(waist))
+        drop = body.level(_ROOT) - hem
+        segments = int(np.clip(round(drop / (0.075 + 0.03 * body.chibi)), 2, 5))
+        y = np.linspace(float(body.level(_ROOT)), hem, segments + 1)
+        angles = 2 * np.pi * np.arange(CHAINS) / CHAINS
+        joints = self.point(y[None], angles[:, None])
+        self.chains = Chains(name, "hips", joints, True, "skirt", 0.5, 0.010)
+        columns = max(64, pleats * 4)
+        rows = 6 + int(14 * (self.top - hem) / 0.35)
+        k = np.linspace(0, 1, rows)[:, None]
+        angle = np.linspace(opening, 1 - opening, columns + 1)[None] * 2 * np.pi + (np.pi if opening else 0)
+        yy = self.top + (hem - self.top) * k + 0 * angle
+        wave = 0 * angle
+        if pleats:
+            phase = (angle / (2 * np.pi) * pleats) % 1
+            wave = 0.013 * (np.where(phase < 0.75, phase / 0.75, (1 - phase) / 0.25) - 0.5)
+        elif ripple:
+            wave = ripple * np.cos(angle * 9)
+        swell = smoothstep(k, 0.05, 0.7) * (0.6 + 0.4 * k)
+        p = self.point(yy, angle, wave * swell)
+        across = angle / (2 * np.pi) * CHAINS
+        along = (y[0] - yy) / (y[0] - y[1])
+        weights = self.chains.weights(across + 0 * yy, along)
+        uv = np.stack([angle / (2 * np.pi) + 0 * yy, k + 0 * angle], -1)
+        self.patch = Patch(p, weights, uv, wrap=not opening)
+
+    def point(self, y, angle, offset=0.0) -> np.ndarray:
+        """Points at height `y` in direction `angle` (0 back, a half turn front)."""
+        y, angle, offset = np.broadcast_arrays(np.asarray(y, float), np.asarray(angle, float), offset)
+        widest = float(self.body.level(_WIDEST))
+        t = -np.maximum(y, widest)
+        fall = np.maximum(float(self.body.level(0.34)) - y, 0)
+        out = self.flare * fall * (1 - 0.25 * np.minimum(fall / 0.4, 1))
+        p = self.body.torso.point(t, angle, self.gap + out + offset)
+        p[..., 1] = y
+        return p
+
+
+def leg_share(body: Body, share: float) -> float:
+    """Height of a hem that covers `share` of the leg."""
+    return float(_lerp(body.hip_y + 0.02, body.ankle_y, share))
