@@ -1,0 +1,356 @@
+"""Characters from MikuMikuDance model files (.pmd, .pmx).
+
+Space: MMD is left-handed and faces -Z with 0.08 m to the unit, so Z is negated and triangles turn over.
+
+Colour follows MMD under its default light: min(1, 0.6 diffuse + ambient), times the texture, times or
+plus the sphere map, times the toon. MMD's own toon01 to toon10 are not distributed here; `_SHARED_TOONS`
+has ramps of the same kind. A toon file beside the model wins.
+
+Alpha: MMD blends everything in file order. Here a material is opaque if no texel that it shows is
+translucent (or the texture is transparent everywhere, which means an unused channel), "mask" if texels
+are either full or empty, and "blend" otherwise or if the material's own alpha is below 0.97 (MMD authors
+write 0.98 to switch off shadows). Materials that are mostly translucent, such as blushes, get no outline.
+"""
+
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+from anime_pt.avatars import mmd_humanoid, pmd, pmx
+from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.character import REQUIRED_ROLES, Append, Character, Material
+from anime_pt.avatars.textures import Textures
+
+UNIT = 0.08  # Metres.
+_FLIP = np.array([1.0, 1.0, -1.0])
+# Shared toon -> colour of the shaded half; the lit half is white. Two have a gradient.
+_SHARED_TOONS = {
+    1: (205, 205, 205),
+    2: (245, 226, 226),
+    3: (155, 155, 155),
+    4: (248, 240, 236),
+    5: "warm",
+    6: "metal",
+}
+# Words in the names of materials and textures -> part, in the order of testing.
+_PART_WORDS = (
+    (
+        "face",
+        ("face", "顔", "かお", "eye", "目", "瞳", "白目", "眉", "mayu", "mouth", "口", "歯", "舌", "cheek"),
+    ),
+    ("face", ("brow", "lash", "まつ", "睫", "頬", "照れ", "iris", "涙", "ハイライト")),
+    ("hair", ("hair", "髪", "かみ", "kami", "アホ毛", "ツインテ", "もみあげ")),
+    ("legwear", ("靴下", "sock", "stocking", "tights", "タイツ", "ニーソ", "ストッキング", "ソックス")),
+    ("shoes", ("shoe", "boot", "靴", "くつ", "kutu", "ブーツ", "heel", "sandal")),
+    ("bottom", ("skirt", "スカート", "pants", "ズボン", "bottom", "trouser", "パンツ", "short")),
+    ("top", ("top", "服", "shirt", "blouse", "jacket", "suit", "vest", "blazer", "coat", "上着", "シャツ")),
+    ("top", ("袖", "sleeve", "dress", "ワンピ", "ネクタイ", "tie", "ribbon", "リボン", "corsage")),
+    (
+        "skin",
+        ("skin", "肌", "body", "体", "からだ", "hand", "手", "leg", "脚", "足", "arm", "腕", "neck", "首"),
+    ),
+)
+
+
+def load(path: str | os.PathLike) -> Character:
+    """Reads a .pmd or .pmx file and its textures.
+
+    Missing textures, toons and unused features are listed in `Character.report`.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      FormatError: (a ValueError) if it is damaged, or lacks bones that a humanoid needs.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".pmd", ".pmx"):
+        raise FormatError(f"{path}: expected a .pmd or .pmx file")
+    return _from_pmd(pmd.read(path)) if suffix == ".pmd" else _from_pmx(pmx.read(path))
+
+
+def _from_pmd(model: pmd.PmdModel) -> Character:
+    textures = Textures(pathlib.Path(model.path).parent)
+    v = model.vertices
+    weights = np.zeros((len(v), 4), np.float32)
+    weights[:, 0] = np.minimum(v["weight"], 100) / np.float32(100)
+    weights[:, 1] = 1 - weights[:, 0]
+    joints = np.zeros((len(v), 4), np.int32)
+    joints[:, :2] = v["bones"]
+    appends = []
+    for i, bone in enumerate(model.bones):
+        source, ratio = -1, 1.0
+        if bone.kind == pmd.KIND_APPEND:
+            source = bone.ik
+        elif bone.kind == pmd.KIND_APPEND_SHARE:
+            source, ratio = bone.tail, bone.ik / 100
+        if 0 <= source < len(model.bones) and source != i:
+            appends.append(Append(i, source, ratio))
+    materials = []
+    runs = np.repeat(np.arange(len(model.materials)), [m.indices // 3 for m in model.materials])
+    for i, m in enumerate(model.materials):
+        texture = sphere = None
+        sphere_mode, texture_name = "multiply", ""
+        for name in filter(None, m.texture.split("*")):
+            if name.lower().endswith((".sph", ".spa")):
+                sphere = textures.read(name)
+                sphere_mode = "add" if name.lower().endswith(".spa") else "multiply"
+            else:
+                texture, texture_name = textures.read(name), name
+        toon = model.toons[m.toon] if 0 <= m.toon < 10 else ""
+        material = Material(
+            name=f"{i:02d} {pathlib.PurePath(texture_name).stem}".strip(),
+            color=_color(m.diffuse, m.ambient),
+            texture=texture,
+            ramp=_ramp(toon, textures),
+            sphere=sphere,
+            sphere_mode=sphere_mode,
+            outline=float(m.edge),
+            # MMD shows both sides of what is translucent.
+            double_sided=m.diffuse[3] < 1,
+        )
+        _set_alpha(material, v["uv"], model.triangles[runs == i])
+        materials.append(material)
+    return _finish(
+        model,
+        textures,
+        positions=v["position"],
+        normals=v["normal"],
+        uvs=v["uv"],
+        joints=joints,
+        weights=weights,
+        outline_scale=1 - np.minimum(v["no_edge"], 1).astype(np.float32),
+        materials=materials,
+        runs=runs,
+        appends=appends,
+        names_en=model.english.get("bones", []),
+        texture_names=[m.texture.split("*")[0] for m in model.materials],
+    )
+
+
+def _from_pmx(model: pmx.PmxModel) -> Character:
+    textures = Textures(pathlib.Path(model.path).parent)
+    v = model.vertices
+    weights = np.where(v.bones >= 0, np.nan_to_num(v.weights), 0).clip(0, None).astype(np.float32)
+    sums = weights.sum(1, keepdims=True)
+    weights = np.where(sums > 1e-6, weights / np.maximum(sums, 1e-6), np.float32([1, 0, 0, 0]))
+    appends = []
+    for i, bone in enumerate(model.bones):
+        if bone.append and 0 <= bone.append[0] < len(model.bones) and np.isfinite(bone.append[1]):
+            flags = bone.flags
+            appends.append(
+                Append(
+                    i,
+                    bone.append[0],
+                    bone.append[1],
+                    bool(flags & pmx.APPEND_ROTATION),
+                    bool(flags & pmx.APPEND_TRANSLATION),
+                    bool(flags & pmx.APPEND_LOCAL),
+                )
+            )
+    read = lambda i: textures.read(model.textures[i]) if i >= 0 else None
+    materials = []
+    runs = np.repeat(np.arange(len(model.materials)), [m.indices // 3 for m in model.materials])
+    for i, m in enumerate(model.materials):
+        sphere = read(m.sphere) if m.sphere_mode in (1, 2) else None
+        if m.sphere_mode == 3:
+            textures.report.append(f"material {m.name!r}: second textures are not drawn")
+        if m.toon >= 0:
+            toon = model.textures[m.toon]
+        else:
+            toon = f"toon{m.shared_toon + 1:02d}.bmp" if 0 <= m.shared_toon < 10 else ""
+        edge = bool(m.flags & pmx.EDGE) and np.isfinite(m.edge_size)
+        material = Material(
+            name=m.name,
+            color=_color(m.diffuse, m.ambient),
+            texture=read(m.texture),
+            ramp=_ramp(toon, textures),
+            sphere=sphere,
+            sphere_mode="add" if m.sphere_mode == 2 else "multiply",
+            outline=float(np.clip(m.edge_size, 0, 3)) if edge else 0.0,
+            outline_color=tuple(np.nan_to_num(m.edge_color).clip(0, 1).tolist()),
+            double_sided=bool(m.flags & pmx.DOUBLE_SIDED),
+        )
+        _set_alpha(material, v.uvs, model.triangles[runs == i])
+        materials.append(material)
+    return _finish(
+        model,
+        textures,
+        positions=v.positions,
+        normals=v.normals,
+        uvs=v.uvs,
+        joints=v.bones.clip(0, None),
+        weights=weights,
+        outline_scale=np.nan_to_num(v.edge_scale).clip(0, 4),
+        materials=materials,
+        runs=runs,
+        appends=appends,
+        names_en=[b.name_en for b in model.bones],
+        texture_names=[model.textures[m.texture] if m.texture >= 0 else "" for m in model.materials],
+    )
+
+
+def _color(diffuse, ambient) -> tuple[float, float, float, float]:
+    rgb = np.nan_to_num(0.6 * np.array(diffuse[:3]) + np.array(ambient)).clip(0, 1)
+    return (*rgb.tolist(), float(np.nan_to_num(diffuse[3]).clip(0, 1)))
+
+
+def _ramp(name: str, textures: Textures) -> np.ndarray:
+    """(32, 3) uint8 of a toon file, else of the shared toon of that name, else white."""
+    ramp = np.full((32, 3), 255, np.uint8)
+    if not name:
+        return ramp
+    stem = pathlib.PurePath(name.replace("\\", "/")).stem.lower()
+    number = int(stem[4:]) if stem.startswith("toon") and stem[4:].isdigit() else -1
+    image = textures.read(name, quiet=0 <= number <= 10)
+    if image is not None:
+        column = np.ascontiguousarray(image[:, : max(1, image.shape[1] // 8), :3]).mean(1, keepdims=True)
+        return cv2.resize(column.astype(np.float32), (1, 32), interpolation=cv2.INTER_AREA)[:, 0].astype(
+            np.uint8
+        )
+    shade = _SHARED_TOONS.get(number, (255, 255, 255))
+    if shade == "warm":
+        # A soft terminator with a warm tint, as for skin.
+        t = np.clip((np.arange(32) - 10) / 12, 0, 1)[:, None]
+        return (255 + t * (np.array([245, 222, 210]) - 255)).astype(np.uint8)
+    if shade == "metal":
+        # Bands of gold, dark at the terminator.
+        keys = np.array([[255, 255, 230], [255, 240, 170], [200, 160, 70], [235, 205, 120]], float)
+        return np.stack([np.interp(np.arange(32), [0, 10, 20, 31], keys[:, c]) for c in range(3)], 1).astype(
+            np.uint8
+        )
+    ramp[16:] = shade
+    return ramp
+
+
+def _set_alpha(material: Material, uvs: np.ndarray, triangles: np.ndarray) -> None:
+    """Decides `alpha_mode`, and that mostly translucent materials have no outline; see the module."""
+    own = material.color[3]
+    material.alpha_mode = "blend" if own < 0.97 else "opaque"
+    if own >= 0.97:
+        material.color = (*material.color[:3], 1.0)
+    texture = material.texture
+    if texture is None or not len(triangles) or texture[..., 3].min() >= 250:
+        return
+    if texture[..., 3].max() == 0:
+        texture = texture.copy()
+        texture[..., 3] = 255
+        material.texture = texture
+        return
+    # Texels under a few points of each triangle, weighted by area.
+    rng = np.random.default_rng(0)
+    corners = uvs[triangles].astype(np.float64)
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    areas = np.nan_to_num(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]), posinf=0) + 1e-9
+    picks = rng.choice(len(triangles), 4000, p=areas / areas.sum())
+    shares = rng.dirichlet((1, 1, 1), 4000)
+    points = np.nan_to_num((corners[picks] * shares[:, :, None]).sum(1)) % 1.0
+    height, width = texture.shape[:2]
+    alpha = texture[
+        (points[:, 1] * height).astype(int) % height, (points[:, 0] * width).astype(int) % width, 3
+    ]
+    full, empty = (alpha >= 250).mean(), (alpha <= 8).mean()
+    if full == 1:
+        return
+    if material.alpha_mode != "blend":
+        material.alpha_mode = "mask" if 1 - full - empty < 0.01 else "blend"
+    if 1 - full - empty > 0.25 * (1 - empty):
+        material.outline = 0.0
+
+
+def _part(material: Material, texture_name: str, segments: np.ndarray) -> str:
+    for text in (material.name, pathlib.PurePath(texture_name.replace("\\", "/")).stem):
+        for part, words in _PART_WORDS:
+            if any(word in mmd_humanoid.plain(text) for word in words):
+                return part
+    # No telling name: by what moves it.
+    names, counts = np.unique(segments, return_counts=True)
+    if not len(names):
+        return "accessory"
+    where = names[counts.argmax()]
+    if where == "head":
+        return "hair"
+    if where == "hips" or "Leg" in where:
+        return "bottom"
+    return "shoes" if "Foot" in where else "top"
+
+
+def _finish(
+    model,
+    textures: Textures,
+    *,
+    positions,
+    normals,
+    uvs,
+    joints,
+    weights,
+    outline_scale,
+    materials,
+    runs,
+    appends,
+    names_en,
+    texture_names,
+) -> Character:
+    """Converts to character space and finds roles and landmarks."""
+    names = [b.name for b in model.bones]
+    humanoid = mmd_humanoid.roles(names, names_en)
+    missing = [role for role in REQUIRED_ROLES if role not in humanoid]
+    if missing:
+        raise FormatError(f"{model.path}: not a humanoid, there are no bones for {', '.join(missing)}")
+    parents = np.array([b.parent for b in model.bones], np.int32)
+    parents[parents == np.arange(len(parents))] = -1
+    rest = np.tile(np.eye(4), (len(names), 1, 1))
+    rest[:, :3, 3] = np.array([b.position for b in model.bones]) * _FLIP * UNIT
+    positions = (positions.astype(np.float64) * _FLIP * UNIT).astype(np.float32)
+    normals = np.nan_to_num(normals.astype(np.float64) * _FLIP)
+    normals = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    report = list(textures.report)
+    character = Character(
+        name=pathlib.Path(model.path).stem,
+        positions=positions,
+        normals=normals,
+        uvs=np.nan_to_num(np.ascontiguousarray(uvs, np.float32)),
+        joints=np.ascontiguousarray(joints, np.int32),
+        weights=np.ascontiguousarray(weights, np.float32),
+        outline_scale=np.ascontiguousarray(outline_scale, np.float32),
+        triangles=np.ascontiguousarray(model.triangles[:, [0, 2, 1]]),
+        triangle_materials=runs.astype(np.int32),
+        materials=materials,
+        bone_names=names,
+        parents=parents,
+        rest=rest,
+        humanoid=humanoid,
+        landmarks={},
+        report=report,
+        appends=appends,
+        twists=mmd_humanoid.twists(names, parents, humanoid),
+    )
+    from anime_pt.avatars import keypoints  # Keypoints need the renderer, which loaders otherwise do not.
+
+    segments = keypoints.bone_segments(character)
+    heaviest = np.take_along_axis(character.joints, character.weights.argmax(1)[:, None], 1)[:, 0]
+    moved_by = np.array(keypoints.SEGMENT_NAMES)[segments[heaviest]]
+    face = np.zeros(len(positions), bool)
+    for i, material in enumerate(materials):
+        own = np.unique(character.triangles[runs == i])
+        material.part = _part(material, texture_names[i], moved_by[own])
+        if material.part in ("face", "skin"):
+            face[own] = True
+    # Feet stand at 0: models float or sink a little.
+    feet = np.isin(moved_by, ("leftFoot", "rightFoot", "leftLowerLeg", "rightLowerLeg"))
+    if feet.any():
+        floor = positions[feet, 1].min()
+        positions[:, 1] -= floor
+        rest[:, 1, 3] -= floor
+    character.landmarks = mmd_humanoid.landmarks(
+        positions,
+        character.triangles,
+        heaviest,
+        rest[:, :3, 3],
+        humanoid,
+        face,
+        moved_by == "head",
+        report,
+    )
+    return character

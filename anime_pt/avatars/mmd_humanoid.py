@@ -1,0 +1,187 @@
+"""Which bones of an MMD model play which humanoid role, and the points of its face.
+
+MMD models share bone names by custom. 左腕 is the shoulder joint, while 左肩 is the clavicle; 下半身 and
+上半身 both start at the waist. Names differ in width (上半身2, 上半身２), so they are compared in NFKC.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_SIDES = {"left": ("左", "l"), "right": ("右", "r")}
+# Role -> Japanese and English names, best first; {0} is the side in either language.
+_CENTRAL = {
+    "hips": ("下半身", "腰", "lower body", "lowerbody", "waist"),
+    "spine": ("上半身", "upper body", "upperbody"),
+    "chest": ("上半身2", "upper body 2", "upper body2", "upperbody2"),
+    "upperChest": ("上半身3", "upper body 3", "upper body3", "upperbody3"),
+    "neck": ("首", "neck"),
+    "head": ("頭", "head"),
+}
+_PAIRED = {
+    "UpperArm": ("{}腕", "arm_{}", "{} arm"),
+    "LowerArm": ("{}ひじ", "{}肘", "elbow_{}", "{} elbow"),
+    "Hand": ("{}手首", "wrist_{}", "{} wrist"),
+    "UpperLeg": ("{}足", "{}もも", "leg_{}", "{} leg"),
+    "LowerLeg": ("{}ひざ", "{}膝", "knee_{}", "{} knee"),
+    "Foot": ("{}足首", "ankle_{}", "{} ankle"),
+    "Shoulder": ("{}肩", "shoulder_{}", "{} shoulder"),
+    "Toes": ("{}つま先", "{}足先EX", "{}つま先EX", "{}足先", "{}つま先IK", "toe_{}"),
+    "Eye": ("{}目", "eye_{}", "{} eye"),
+}
+_TWISTS = {"LowerArm": ("{}腕捩", "{}腕捻", "{}腕ねじり"), "Hand": ("{}手捩", "{}手捻", "{}手ねじり")}
+
+
+def plain(name: str) -> str:
+    """A bone name for lookup: NFKC, without surrounding spaces, lower case."""
+    return unicodedata.normalize("NFKC", name).strip().lower()
+
+
+def _lookup(names: Sequence[str], names_en: Sequence[str]) -> dict[str, int]:
+    table: dict[str, int] = {}
+    for group in (names, names_en):
+        for i, name in enumerate(group):
+            if plain(name):
+                table.setdefault(plain(name), i)
+    return table
+
+
+def _first(table: Mapping[str, int], names: Sequence[str]) -> int | None:
+    return next((table[plain(n)] for n in names if plain(n) in table), None)
+
+
+def roles(names: Sequence[str], names_en: Sequence[str] = ()) -> dict[str, int]:
+    """Role -> bone, for the roles that are there."""
+    table = _lookup(names, names_en)
+    out = {role: _first(table, options) for role, options in _CENTRAL.items()}
+    for side, marks in _SIDES.items():
+        for part, options in _PAIRED.items():
+            spelled = [o.format(m) for o in options for m in (*marks, side)]
+            out[side + part] = _first(table, spelled)
+    return {role: bone for role, bone in out.items() if bone is not None}
+
+
+def twists(names: Sequence[str], parents: np.ndarray, humanoid: Mapping[str, int]) -> dict[str, int]:
+    """Role of a lower arm or hand -> twist bone that lies on the way to it from the joint before."""
+    table = _lookup(names, ())
+    before = {"LowerArm": "UpperArm", "Hand": "LowerArm"}
+    out = {}
+    for side, marks in _SIDES.items():
+        for part, options in _TWISTS.items():
+            twist = _first(table, [o.format(m) for o in options for m in marks])
+            bone, end = humanoid.get(side + part), humanoid.get(side + before[part])
+            seen: set[int] = set()
+            while bone is not None and bone >= 0 and bone != end and bone not in seen:
+                seen.add(bone)
+                bone = int(parents[bone])
+                if bone == twist and bone != end:
+                    out[side + part] = twist
+    return out
+
+
+def _front(points: np.ndarray, triangles: np.ndarray, x: float, y: float) -> float | None:
+    """Largest Z at which the line along Z through (x, y) meets the triangles; None if it misses."""
+    a, b, c = (points[triangles[:, i]].astype(np.float64) for i in range(3))
+    u, v, w = b - a, c - a, np.array([x, y]) - a[:, :2]
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / area
+        t = (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]) / area
+    hit = (s >= 0) & (t >= 0) & (s + t <= 1)
+    if not hit.any():
+        return None
+    return float((a[:, 2] + s * u[:, 2] + t * v[:, 2])[hit].max())
+
+
+def landmarks(
+    positions: np.ndarray,
+    triangles: np.ndarray,
+    bones: np.ndarray,
+    joints: np.ndarray,
+    humanoid: Mapping[str, int],
+    face: np.ndarray,
+    head: np.ndarray,
+    report: list[str],
+) -> dict[str, tuple[int, np.ndarray]]:
+    """Nose, eyes, ears and top of the head, on the surface of the mesh at rest.
+
+    Args:
+      positions: (v, 3) in character space.
+      triangles: (t, 3).
+      bones: (v,) the heaviest bone of each vertex.
+      joints: (b, 3) rest positions of the bones.
+      humanoid: role -> bone.
+      face: (v,) bool, vertices of the face's own surfaces, or none if unknown.
+      head: (v,) bool, vertices that the head moves, hair included.
+      report: gets a line for each point that had to be guessed.
+
+    Returns:
+      Name -> (head's bone, rest position (3,)).
+    """
+    bone = humanoid["head"]
+    base = joints[bone]
+    rigid = head & (bones == bone)
+    face = face & head if (face & head).sum() >= 30 else rigid
+    if face.sum() < 3:
+        report.append("the head has no surface of its own: points of the face are guessed")
+        size = max(base[1] - joints[humanoid["neck"]][1], 0.05) * 2.5
+        scale = np.array([size, size, size]) * 0.5
+        guess = {
+            "nose": (0, 0.6, 0.8),
+            "left_eye": (0.35, 0.9, 0.7),
+            "right_eye": (-0.35, 0.9, 0.7),
+            "left_ear": (0.75, 0.8, 0),
+            "right_ear": (-0.75, 0.8, 0),
+            "head_top": (0, 2, 0),
+        }
+        return {name: (bone, base + scale * np.array(p)) for name, p in guess.items()}
+    skin = positions[face]
+    solid = triangles[face[triangles].all(1)]
+    half = np.quantile(np.abs(skin[:, 0] - base[0]), 0.98)
+    out = {}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        eye = humanoid.get(side + "Eye")
+        iris = positions[bones == eye] if eye is not None else positions[:0]
+        if len(iris) >= 3:
+            middle = (iris.min(0) + iris.max(0)) / 2
+            x, y, z = middle[0], middle[1], iris[:, 2].max()
+        elif eye is not None:
+            x, y = joints[eye][:2]
+            z = None
+        else:
+            report.append(f"no bone for the {side} eye: its place is guessed")
+            x, y, z = base[0] + sign * 0.4 * half, base[1] + 0.45 * (skin[:, 1].max() - base[1]), None
+        if z is None:
+            z = _front(positions, solid, x, y)
+            if z is None:
+                z = skin[:, 2].max() - 0.1 * half
+        out[f"{side}_eye"] = np.array([x, y, z])
+    eyes = (out["left_eye"] + out["right_eye"]) / 2
+    # The nose is the point farthest to the front on the middle line between chin and eyes.
+    chin = min(base[1], eyes[1] - 0.02)
+    middle = np.abs(skin[:, 0] - eyes[0]) < 0.12 * half
+    below = (skin[:, 1] < eyes[1] - 0.1 * (eyes[1] - chin)) & (skin[:, 1] > chin + 0.2 * (eyes[1] - chin))
+    if (middle & below).any():
+        candidates = skin[middle & below]
+        out["nose"] = candidates[candidates[:, 2].argmax()].astype(np.float64)
+        out["nose"][0] = eyes[0]
+    else:
+        report.append("no surface where the nose should be: its place is guessed")
+        out["nose"] = np.array([eyes[0], eyes[1] - 0.35 * (eyes[1] - chin), skin[:, 2].max()])
+    # Ears: where the face or the skull is widest at the height between eyes and nose.
+    level = 0.5 * (eyes[1] + out["nose"][1])
+    band = np.abs(skin[:, 1] - level) < 0.25 * half
+    band &= skin[:, 2] < base[2] + 0.75 * (eyes[2] - base[2])
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        reach = sign * (skin[band, 0] - eyes[0])
+        if len(reach) and reach.max() > 0.3 * half:
+            at = skin[band][reach.argmax()]
+            out[f"{side}_ear"] = np.array([at[0], level, at[2]])
+        else:
+            out[f"{side}_ear"] = np.array([eyes[0] + sign * half, level, base[2]])
+    top = positions[head]
+    near = np.abs(top[:, 0] - base[0]) < 0.25 * half
+    crown = top[near] if near.any() else top
+    out["head_top"] = np.array([base[0], crown[:, 1].max(), base[2]])
+    return {name: (bone, np.asarray(point, np.float64)) for name, point in out.items()}
