@@ -173,18 +173,92 @@ class PSGAN:
             clear_moments(state.players[name], tx, boundary) for name in ("generator", "discriminator")
         )
 
-        def generate(
-        self,
-        net: Net,
-        latents: Float[Array, "b z"],
-        keypoints: Float[Array, "b k 3"],
-        step: int,
-        stage: Stage,
-    ) -> Float[Array, "b r r 3"]:
-        """Images of latents in poses by the network of `step`; keypoints in pixels of the stage's images."""
-        pose = self.pose(keypoints, stage)
-        images, _ = net(latents, pose, stage.resolution[0], self.alpha(jnp.int32(step), stage))
-        return images
+        def generate(net, key):
+            fake, _ = net(jax.random.normal(key, shape), pose, resolution, alpha)
+            return sharding.constrain_images(fake)
+
+        fake = generate(generator.net, d_key)
+        mix = jax.random.uniform(mix_key, shape[:1])
+        grads, metrics = jax.grad(self._discriminator_loss, has_aux=True)(
+            discriminator.net.params, discriminator.net, real, fake, pose, mix, alpha
+        )
+        discriminator = discriminator.update(grads, tx)
+        generator = generator.update_ema(self.config.ema_decay)
+
+        def generator_loss(params):
+            logits, _ = discriminator.net(
+                generate(generator.net.with_params(params), g_key), pose, resolution, alpha
+            )
+            return losses.wasserstein_generator(logits)
+
+        loss, grads = jax.value_and_grad(generator_loss)(generator.net.params)
+        generator = generator.update(grads, tx)
+
+        metrics |= {
+            "train/generator_loss": loss,
+            "train/alpha": alpha,
+            "train/images_seen": self._images_seen(state.step + 1, stage),
+        }
+        players = {"generator": generator, "discriminator": discriminator}
+        return state.replace(step=state.step + 1, players=players), metrics
+
+    def _discriminator_loss(self, params, net: Net, real, fake, pose, mix, alpha):
+        resolution = real.shape[1]
+
+        def critic(images, pose=pose):
+            return net.with_params(params)(images, pose, resolution, alpha)[0]
+
+        real_logits, fake_logits = critic(real), critic(fake)
+        penalty = losses.gradient_penalty(critic, real, fake, mix)
+        metrics = {
+            "train/real_logits": real_logits.mean(),
+            "train/fake_logits": fake_logits.mean(),
+            "train/gradient_penalty": penalty,
+        }
+        weight = self.config.mismatch_weight
+        if weight:
+            # Reals with their neighbours' poses take part of the place of the fakes.
+            mismatch_logits = critic(real, {r: jnp.roll(p, 1, axis=0) for r, p in pose.items()})
+            fake_logits = (1 - weight) * fake_logits + weight * mismatch_logits
+            metrics["train/mismatch_logits"] = mismatch_logits.mean()
+        loss = losses.wasserstein_discriminator(real_logits, fake_logits, self.config.drift)
+        loss += self.config.gradient_penalty_weight * penalty
+        return loss, metrics | {"train/discriminator_loss": loss}
+
+    def _images_seen(self, step: Array, stage: Stage) -> Float[Array, ""]:
+        before = sum((s.stop - s.start) * s.batch_size for s in self.stages if s.stop <= stage.start)
+        return jnp.float32(before) + (step - stage.start) * jnp.float32(stage.batch_size)
+
+    def _fixed_latents(self, count: int) -> Float[Array, "n z"]:
+        return jax.random.normal(jax.random.key(_FIXED_LATENTS), (count, self.config.model.latent_size))
+
+    def eval_step(
+        self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage
+    ) -> dict[str, jax.Array]:
+        """Does the silhouette of a generated image follow the pose?
+
+        Images are made by the averaged generator with fixed latents for the batch's keypoints. Their
+        foreground is where a channel is farther than `config.foreground_threshold` from white.
+
+        Returns:
+          eval/iou: with the real silhouette of that pose; characters differ, so 1 is out of reach.
+          eval/iou_wrong_pose: with the silhouette of another example, half the batch away.
+          eval/iou_margin: the difference; 0 for a generator that does not look at the pose.
+        """
+        del key
+        real = batch["mask"][..., 0] > 127
+        count = real.shape[0]
+        alpha = self.alpha(state.step, stage)
+        pose = self.pose(batch["keypoints"], stage)
+        fake, _ = state.players["generator"].ema_net(
+            self._fixed_latents(count), pose, stage.resolution[0], alpha
+        )
+        foreground = jnp.abs(fake - 1).max(-1) > self.config.foreground_threshold
+        # Padding, with weight 0, is at the end and must not be anybody's other example.
+        filled = jnp.maximum((batch["weight"] > 0).sum(), 1)
+        other = jnp.take(real, (jnp.arange(count) + filled // 2) % filled, axis=0)
+        iou, wrong = intersection_over_union(foreground, real), intersection_over_union(foreground, other)
+        return {"eval/iou": iou, "eval/iou_wrong_pose": wrong, "eval/iou_margin": iou - wrong}
 
     def generate(
         self,
