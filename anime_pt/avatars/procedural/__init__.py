@@ -7,7 +7,7 @@ import numpy as np
 
 from anime_pt.avatars.character import Append, Character
 from anime_pt.avatars.procedural import costume as costume_lib
-from anime_pt.avatars.procedural import face, hair, limbs, mesh, textures
+from anime_pt.avatars.procedural import face, hair, mesh, motion, textures
 from anime_pt.avatars.procedural.body import Body
 from anime_pt.avatars.procedural.description import Description, describe
 from anime_pt.avatars.procedural.head import Head
@@ -75,6 +75,7 @@ def build_from(d: Description) -> Character:
         humanoid={role: index[role] for role in roles},
         landmarks={k: (index[b], p * d.height) for k, (b, p) in head.landmarks().items()},
         appends=_helpers(index),
+        secondary=motion.make(body, chains, index),
         twists={side + "Hand": index[side + "Forearm"] for side in ("left", "right")},
         **builder.arrays(index, d.height),
     )

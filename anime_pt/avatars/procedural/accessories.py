@@ -1,7 +1,6 @@
 """What is put on last."""
 
 
-
 def add(tailor) -> None:
     """Adds neckwear, headgear and things worn on the back."""
     d, builder = tailor.d, tailor.builder

@@ -143,10 +143,9 @@ def _sleeves(tailor: Tailor, material: str, lining: str, loose: float):
         builder.add_shell(material, lining, patch, 0.002)
         builder.add_shell(material, lining, patch.mirrored(), 0.002)
         if (
-            (d.top in ("hoodie", "jacket", "sailor", "blouse", "sweater", "t_shirt")
-            and d.top_pattern != "plain")
-            or d.top in ("sailor", "hoodie", "blouse")
-        ):
+            d.top in ("hoodie", "jacket", "sailor", "blouse", "sweater", "t_shirt")
+            and d.top_pattern != "plain"
+        ) or d.top in ("sailor", "hoodie", "blouse"):
             cuff = tailor.cloth(
                 "cuff", "top", d.trim_color if d.top != "hoodie" else mix(d.top_color, (0, 0, 0), 0.15)
             )

@@ -241,7 +241,11 @@ def _clothes(draw: _Draw, body: dict) -> dict:
     )
     if top == "sailor":
         neckwear = draw.choice("sailor_neckwear", ("bow", "tie"), (3, 1))
-    elif (neckwear == "tie" and top not in ("blouse", "jacket")) or top in ("hoodie", "armor", "kimono") or (neckwear == "bow" and top in ("tank", "coat")):
+    elif (
+        (neckwear == "tie" and top not in ("blouse", "jacket"))
+        or top in ("hoodie", "armor", "kimono")
+        or (neckwear == "bow" and top in ("tank", "coat"))
+    ):
         neckwear = "none"
     back = draw.choice("back", BACK, (12, 1.5, 1, 1))
     if body["hair"] in ("long", "hime", "braid") and back == "backpack":

@@ -29,7 +29,7 @@ class Skirt:
         y = np.linspace(float(body.level(_ROOT)), hem, segments + 1)
         angles = 2 * np.pi * np.arange(CHAINS) / CHAINS
         joints = self.point(y[None], angles[:, None])
-        self.chains = Chains(name, "hips", joints, True, "skirt", 0.5, 0.010)
+        self.chains = Chains(name, "hips", joints, True, "skirt", 0.5, 0.016)
         columns = max(64, pleats * 4)
         rows = 6 + int(14 * (self.top - hem) / 0.35)
         k = np.linspace(0, 1, rows)[:, None]
