@@ -87,6 +87,8 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
             source, ratio = bone.tail, bone.ik / 100
         if 0 <= source < len(model.bones) and source != i:
             appends.append(Append(i, source, ratio))
+    base = next((m.indices for m in model.morphs if m.panel == 0), None)
+    faces = [m for m in model.morphs if m.panel != 0]
     materials = []
     runs = np.repeat(np.arange(len(model.materials)), [m.indices // 3 for m in model.materials])
     for i, m in enumerate(model.materials):
@@ -126,6 +128,9 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         appends=appends,
         names_en=model.english.get("bones", []),
         texture_names=[m.texture.split("*")[0] for m in model.materials],
+        blink=_moved_by_blinking(
+            [(m.name, m.indices if base is None else base[m.indices], m.offsets) for m in faces]
+        ),
     )
 
 
@@ -188,7 +193,20 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
         appends=appends,
         names_en=[b.name_en for b in model.bones],
         texture_names=[model.textures[m.texture] if m.texture >= 0 else "" for m in model.materials],
+        blink=_moved_by_blinking(
+            [(m.name, m.rows["index"], m.rows["offset"]) for m in model.morphs if m.kind == 1]
+        ),
     )
+
+
+def _moved_by_blinking(morphs: list[tuple[str, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Vertices that the morph for closed eyes moves noticeably; empty if there is none."""
+    for wanted in ("まばたき", "瞬き", "blink", "eyeblink", "笑い", "なごみ", "ウィンク"):
+        for name, indices, offsets in morphs:
+            if mmd_humanoid.plain(name) == mmd_humanoid.plain(wanted) and len(indices):
+                length = np.linalg.norm(np.nan_to_num(offsets), axis=1)
+                return np.asarray(indices)[length > 0.2 * length.max()].astype(np.int64)
+    return np.zeros(0, np.int64)
 
 
 def _color(diffuse, ambient) -> tuple[float, float, float, float]:
@@ -291,6 +309,7 @@ def _finish(
     appends,
     names_en,
     texture_names,
+    blink,
 ) -> Character:
     """Converts to character space and finds roles and landmarks."""
     names = [b.name for b in model.bones]
@@ -343,6 +362,8 @@ def _finish(
         floor = positions[feet, 1].min()
         positions[:, 1] -= floor
         rest[:, 1, 3] -= floor
+    eyelids = np.zeros(len(positions), bool)
+    eyelids[blink] = True
     character.landmarks = mmd_humanoid.landmarks(
         positions,
         character.triangles,
@@ -351,6 +372,7 @@ def _finish(
         humanoid,
         face,
         moved_by == "head",
+        eyelids,
         report,
     )
     return character

@@ -102,6 +102,7 @@ def landmarks(
     humanoid: Mapping[str, int],
     face: np.ndarray,
     head: np.ndarray,
+    eyelids: np.ndarray,
     report: list[str],
 ) -> dict[str, tuple[int, np.ndarray]]:
     """Nose, eyes, ears and top of the head, on the surface of the mesh at rest.
@@ -114,6 +115,7 @@ def landmarks(
       humanoid: role -> bone.
       face: (v,) bool, vertices of the face's own surfaces, or none if unknown.
       head: (v,) bool, vertices that the head moves, hair included.
+      eyelids: (v,) bool, vertices that blinking moves.
       report: gets a line for each point that had to be guessed.
 
     Returns:
@@ -143,15 +145,25 @@ def landmarks(
     for side, sign in (("left", 1.0), ("right", -1.0)):
         eye = humanoid.get(side + "Eye")
         iris = positions[bones == eye] if eye is not None else positions[:0]
+        if len(iris):  # Eyes for other expressions wait farther back in the head.
+            iris = iris[iris[:, 2] > iris[:, 2].max() - 0.15 * (iris[:, 2].max() - base[2])]
+        lids = positions[eyelids & (sign * (positions[:, 0] - base[0]) > 0.02 * half)]
         if len(iris) >= 3:
             middle = (iris.min(0) + iris.max(0)) / 2
             x, y, z = middle[0], middle[1], iris[:, 2].max()
+        elif len(lids) >= 3:
+            x, y = (lids.min(0) + lids.max(0))[:2] / 2
+            z = lids[:, 2].max()
+            # The eye bulges between the lids; a fringe of hair would be farther to the front.
+            bulge = _front(positions, solid, x, y)
+            if bulge is not None and z < bulge < z + 0.25 * half:
+                z = bulge
         elif eye is not None:
             x, y = joints[eye][:2]
             z = None
         else:
             report.append(f"no bone for the {side} eye: its place is guessed")
-            x, y, z = base[0] + sign * 0.4 * half, base[1] + 0.45 * (skin[:, 1].max() - base[1]), None
+            x, y, z = base[0] + sign * 0.4 * half, base[1] + 0.4 * (skin[:, 1].max() - base[1]), None
         if z is None:
             z = _front(positions, solid, x, y)
             if z is None:
@@ -169,17 +181,20 @@ def landmarks(
     else:
         report.append("no surface where the nose should be: its place is guessed")
         out["nose"] = np.array([eyes[0], eyes[1] - 0.35 * (eyes[1] - chin), skin[:, 2].max()])
-    # Ears: where the face or the skull is widest at the height between eyes and nose.
+    # Ears: where the face or the skull is widest at the height between eyes and nose. In anime faces they
+    # are 2.2 to 2.4 times as far from the middle as the eyes; what reaches farther is hair.
+    apart = max((out["left_eye"][0] - out["right_eye"][0]) / 2, 0.01)
     level = 0.5 * (eyes[1] + out["nose"][1])
     band = np.abs(skin[:, 1] - level) < 0.25 * half
     band &= skin[:, 2] < base[2] + 0.75 * (eyes[2] - base[2])
     for side, sign in (("left", 1.0), ("right", -1.0)):
         reach = sign * (skin[band, 0] - eyes[0])
-        if len(reach) and reach.max() > 0.3 * half:
-            at = skin[band][reach.argmax()]
+        likely = (reach > 1.6 * apart) & (reach < 2.8 * apart)
+        if likely.any():
+            at = skin[band][np.where(likely, reach, 0).argmax()]
             out[f"{side}_ear"] = np.array([at[0], level, at[2]])
         else:
-            out[f"{side}_ear"] = np.array([eyes[0] + sign * half, level, base[2]])
+            out[f"{side}_ear"] = np.array([eyes[0] + sign * 2.3 * apart, level, base[2]])
     top = positions[head]
     near = np.abs(top[:, 0] - base[0]) < 0.25 * half
     crown = top[near] if near.any() else top

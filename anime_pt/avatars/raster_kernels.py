@@ -9,10 +9,13 @@ import numpy as np
 
 from anime_pt.avatars.packing import BLEND, MASK, OPAQUE, SOLID
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-_inline = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+# `_nrt=False` leaves out reference counting: the kernels allocate nothing, and counting the arrays that an
+# inlined function receives, once per pixel, took more time than its work.
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+# Inlined by LLVM: a call would pass dozens of words for each array.
+_inline = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 # Fragments of one sample that are blended: the nearest; more are ignored.
-_MAX_SORTED = 64
+MAX_SORTED = 64
 # Depths closer than this (metres) count as equal, and drawing order decides.
 _TIE = np.float32(2e-5)
 
@@ -31,38 +34,34 @@ def project(
     light,
     hull_width,
     hull_push,
+    m,
+    screen,
+    hull,
+    shading,
+    box,
 ):
     """Skins vertices into sample coordinates.
 
-    Returns:
-      screen: (v, 3) float32 x, y in samples and depth in metres.
-      hull: (v, 3) the same, moved outwards along the normal.
-      shading: (v, 3) n.l in [-1, 1] and the x, y of the view-space normal.
-      box: (4,) float64 lowest x, y and highest x, y.
+    Args:
+      m: (3, 4) float32, scratch.
+      screen: (v, 3) float32, gets x, y in samples and depth in metres.
+      hull: (v, 3) float32, gets the same, moved outwards along the normal.
+      shading: (v, 3) float32, gets n.l in [-1, 1] and the x, y of the view-space normal.
+      box: (4,) float64, gets lowest x, y and highest x, y.
     """
-    count = len(positions)
-    screen = np.empty((count, 3), np.float32)
-    hull = np.empty((count, 3), np.float32)
-    shading = np.empty((count, 3), np.float32)
-    box = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    m = np.empty((3, 4), np.float32)
-    for i in range(count):
-        first = matrices[joints[i, 0]]
-        w = weights[i, 0]
+    box[0], box[1], box[2], box[3] = np.inf, np.inf, -np.inf, -np.inf
+    for i in range(len(positions)):
+        joint, w = joints[i, 0], weights[i, 0]
         if counts[i] == 1:
+            w = np.float32(1.0)
+        for r in range(3):
+            for c in range(4):
+                m[r, c] = w * matrices[joint, r, c]
+        for k in range(1, counts[i]):
+            joint, w = joints[i, k], weights[i, k]
             for r in range(3):
                 for c in range(4):
-                    m[r, c] = first[r, c]
-        else:
-            for r in range(3):
-                for c in range(4):
-                    m[r, c] = w * first[r, c]
-            for k in range(1, counts[i]):
-                w = weights[i, k]
-                other = matrices[joints[i, k]]
-                for r in range(3):
-                    for c in range(4):
-                        m[r, c] += w * other[r, c]
+                    m[r, c] += w * matrices[joint, r, c]
         x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
         sx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
         sy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
@@ -83,7 +82,6 @@ def project(
         hull[i, 0] = sx + (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z) * reach
         hull[i, 1] = sy + (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z) * reach
         hull[i, 2] = sz + hull_push
-    return screen, hull, shading, box
 
 
 @_inline
@@ -95,7 +93,7 @@ def _level(levels, texel_area, area):
     return min(level, levels - 1)
 
 
-@_jit
+@_inline
 def _texture_alpha(texels, offset, width, height, u, v):
     """Bilinear alpha in [0, 1], repeating."""
     u = (u - np.floor(u)) * width - 0.5
@@ -131,6 +129,7 @@ def rasterise(
     texture_widths,
     texture_heights,
     window,
+    stride,
     depth,
     ids,
     heads,
@@ -146,6 +145,8 @@ def rasterise(
     its two vertices alone, so triangles that share an edge neither overlap nor leave a gap.
 
     Args:
+      stride: samples in a row of `depth`, `ids` and `heads`, which are flat: flat and unsigned indices
+        spare the test for negative ones.
       is_hull: draw the back faces of the swollen mesh (ids are -1 - t) instead of the mesh (1 + t).
       is_layers: append translucent fragments to the lists instead of drawing the opaque ones.
       used: how many fragments the lists hold.
@@ -234,16 +235,26 @@ def rasterise(
                     xl, xr = xr, xl
                 xa = int(np.ceil(max(xl, left) - 0.5))
                 xb = int(np.ceil(min(xr, right) - 0.5))
-                z_line = z0 + (line - y0) * zy
+                row = y * stride
+                z_line = z0 + (line - y0) * zy + (0.5 - x0) * zx
+                if not test and not is_layers:
+                    for x in range(xa, xb):
+                        at = np.uintp(row + x)
+                        z = np.float32(z_line + x * zx)
+                        if z < depth[at] or (z == depth[at] and not is_hull):
+                            depth[at] = z
+                            ids[at] = name
+                    continue
                 for x in range(xa, xb):
-                    dx = x + 0.5 - x0
-                    z = np.float32(z_line + dx * zx)
+                    at = np.uintp(row + x)
+                    z = np.float32(z_line + x * zx)
                     if is_layers:
-                        if z > depth[y, x] + _TIE:
+                        if z > depth[at] + _TIE:
                             continue
-                    elif z > depth[y, x] or (is_hull and z >= depth[y, x]):
+                    elif z > depth[at] or (is_hull and z == depth[at]):
                         continue
                     if test:
+                        dx = x + 0.5 - x0
                         u = u0 + dx * ux + (line - y0) * uy
                         v = v0 + dx * vx + (line - y0) * vy
                         a = _texture_alpha(texels, offset, width, height, u, v)
@@ -257,22 +268,22 @@ def rasterise(
                             continue
                     if is_layers:
                         # A tie with an opaque surface that was drawn later is lost to it.
-                        if z >= depth[y, x] and ids[y, x] > name > 0:
+                        if z >= depth[at] and ids[at] > name > 0:
                             continue
                         if used < len(pool_depths):
-                            pool_links[used, 0], pool_links[used, 1] = heads[y, x], name
+                            pool_links[used, 0], pool_links[used, 1] = heads[at], name
                             pool_depths[used] = z
-                            heads[y, x] = used
+                            heads[at] = used
                         used += 1
                     else:
-                        depth[y, x] = z
-                        ids[y, x] = name
+                        depth[at] = z
+                        ids[at] = name
     return used
 
 
-@_jit
-def _texture(texels, offset, width, height, u, v, out):
-    """Bilinear premultiplied colour in [0, 255] into out[:4], repeating."""
+@_inline
+def _texture(texels, offset, width, height, u, v):
+    """Bilinear premultiplied colour as four float32 in [0, 255], repeating."""
     u = (u - np.floor(u)) * width - 0.5
     v = (v - np.floor(v)) * height - 0.5
     x, y = int(np.floor(u)), int(np.floor(v))
@@ -282,78 +293,81 @@ def _texture(texels, offset, width, height, u, v, out):
     xb = x + 1 if x + 1 < width else 0
     ya = (y if y >= 0 else height - 1) * width
     yb = (y + 1 if y + 1 < height else 0) * width
-    o00, o01 = offset + 4 * (ya + xa), offset + 4 * (ya + xb)
-    o10, o11 = offset + 4 * (yb + xa), offset + 4 * (yb + xb)
-    w00, w01 = (one - fx) * (one - fy), fx * (one - fy)
-    w10, w11 = (one - fx) * fy, fx * fy
-    for c in range(4):
-        out[c] = (
-            w00 * np.float32(texels[o00 + c])
-            + w01 * np.float32(texels[o01 + c])
-            + w10 * np.float32(texels[o10 + c])
-            + w11 * np.float32(texels[o11 + c])
-        )
-
-
-# Layout of the coefficients of `_planes`: value at the first vertex, change per sample in x and in y.
-_LIGHT, _U, _V, _NX, _NY = 2, 5, 8, 11, 14
-
-
-@_jit
-def _planes(
-    t, screen, shading, triangles, material, uvs, uv_areas, texture_levels, sphere_modes, factor, planes
-):
-    """Fills `planes`: x, y of the first vertex, then what is interpolated. Returns the mip level."""
-    i0, i1, i2 = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-    x0, y0 = screen[i0, 0], screen[i0, 1]
-    ax, ay = float(screen[i1, 0] - x0), float(screen[i1, 1] - y0)
-    bx, by = float(screen[i2, 0] - x0), float(screen[i2, 1] - y0)
-    area = ax * by - bx * ay
-    inverse = 1.0 / area
-    if abs(area) < 0.02:
-        inverse = 0.0
-    planes[0], planes[1] = x0, y0
-    # The side that faces away is lit as if it faced the viewer.
-    side = 1.0 if area < 0 else -1.0
-    p, q = (shading[i1, 0] - shading[i0, 0]) * side, (shading[i2, 0] - shading[i0, 0]) * side
-    planes[_LIGHT] = shading[i0, 0] * side
-    planes[_LIGHT + 1], planes[_LIGHT + 2] = (p * by - q * ay) * inverse, (q * ax - p * bx) * inverse
-    levels = texture_levels[material]
-    level = 0
-    if levels > 0:
-        for k in range(2):
-            p, q = float(uvs[i1, k] - uvs[i0, k]), float(uvs[i2, k] - uvs[i0, k])
-            planes[_U + 3 * k] = uvs[i0, k]
-            planes[_U + 3 * k + 1] = (p * by - q * ay) * inverse
-            planes[_U + 3 * k + 2] = (q * ax - p * bx) * inverse
-        level = _level(levels, float(uv_areas[t]), abs(area) / (factor * factor))
-    if sphere_modes[material] != 0:
-        for k in range(2):
-            p = float(shading[i1, 1 + k] - shading[i0, 1 + k]) * side
-            q = float(shading[i2, 1 + k] - shading[i0, 1 + k]) * side
-            planes[_NX + 3 * k] = shading[i0, 1 + k] * side
-            planes[_NX + 3 * k + 1] = (p * by - q * ay) * inverse
-            planes[_NX + 3 * k + 2] = (q * ax - p * bx) * inverse
-    return level
+    a, b = np.uintp(offset + 4 * (ya + xa)), np.uintp(offset + 4 * (ya + xb))
+    c, d = np.uintp(offset + 4 * (yb + xa)), np.uintp(offset + 4 * (yb + xb))
+    wa, wb, wc, wd = (one - fx) * (one - fy), fx * (one - fy), (one - fx) * fy, fx * fy
+    i = np.uintp(1)
+    j = np.uintp(2)
+    k = np.uintp(3)
+    return (
+        wa * texels[a] + wb * texels[b] + wc * texels[c] + wd * texels[d],
+        wa * texels[a + i] + wb * texels[b + i] + wc * texels[c + i] + wd * texels[d + i],
+        wa * texels[a + j] + wb * texels[b + j] + wc * texels[c + j] + wd * texels[d + j],
+        wa * texels[a + k] + wb * texels[b + k] + wc * texels[c + k] + wd * texels[d + k],
+    )
 
 
 @_inline
-def _ramp(ramp, position, c):
-    """Linear lookup in a (32, 3) ramp; `position` in rows, from -0.5 to 31.5."""
+def _ramp(ramps, material, position):
+    """Linear lookup in a ramp; `position` in rows, centres at whole numbers."""
     position = min(31.0, max(0.0, position))
     row = min(30, int(position))
-    share = np.float32(position - row)
-    return ramp[row, c] + (ramp[row + 1, c] - ramp[row, c]) * share
+    t = np.float32(position - row)
+    s = np.float32(1.0) - t
+    return (
+        ramps[material, row, 0] * s + ramps[material, row + 1, 0] * t,
+        ramps[material, row, 1] * s + ramps[material, row + 1, 1] * t,
+        ramps[material, row, 2] * s + ramps[material, row + 1, 2] * t,
+    )
+
+
+# `_Plane`s: the value at the first vertex, and its change per sample in x and in y. Layout of `planes`:
+_LIGHT, _U, _V, _NX, _NY, _LEVEL, PLANES = 2, 5, 8, 11, 14, 17, 18
+
+
+@_inline
+def _set_plane(planes, t, at, a, b, c, ax, ay, bx, by, inverse):
+    p, q = float(b - a), float(c - a)
+    planes[t, at] = a
+    planes[t, at + 1] = (p * by - q * ay) * inverse
+    planes[t, at + 2] = (q * ax - p * bx) * inverse
 
 
 @_jit
+def _set_planes(t, material, screen, shading, triangles, uvs, uv_areas, levels, has_sphere, factor, planes):
+    """Fills row `t` of `planes`: x, y of the first vertex, what is interpolated, the mip level."""
+    i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+    x0, y0 = screen[i, 0], screen[i, 1]
+    ax, ay = float(screen[j, 0] - x0), float(screen[j, 1] - y0)
+    bx, by = float(screen[k, 0] - x0), float(screen[k, 1] - y0)
+    area = ax * by - bx * ay
+    inverse = 1.0 / area if abs(area) >= 0.02 else 0.0
+    planes[t, 0], planes[t, 1] = x0, y0
+    # The side that faces away is lit as if it faced the viewer.
+    side = np.float32(1.0 if area < 0 else -1.0)
+    a, b, c = shading[i, 0] * side, shading[j, 0] * side, shading[k, 0] * side
+    _set_plane(planes, t, _LIGHT, a, b, c, ax, ay, bx, by, inverse)
+    planes[t, _LEVEL] = 0
+    if levels > 0:
+        _set_plane(planes, t, _U, uvs[i, 0], uvs[j, 0], uvs[k, 0], ax, ay, bx, by, inverse)
+        _set_plane(planes, t, _V, uvs[i, 1], uvs[j, 1], uvs[k, 1], ax, ay, bx, by, inverse)
+        planes[t, _LEVEL] = _level(levels, float(uv_areas[t]), abs(area) / (factor * factor))
+    if has_sphere:
+        for n in range(2):
+            a, b, c = shading[i, 1 + n] * side, shading[j, 1 + n] * side, shading[k, 1 + n] * side
+            _set_plane(planes, t, _NX + 3 * n, a, b, c, ax, ay, bx, by, inverse)
+    for n in range(planes.shape[1]):
+        if not np.isfinite(planes[t, n]):
+            planes[t, n] = 0.0
+
+
+@_inline
 def _surface(
     planes,
-    level,
+    t,
     x,
     y,
     material,
-    count,
     colors,
     modes,
     ramps,
@@ -364,72 +378,57 @@ def _surface(
     texture_widths,
     texture_heights,
     factor,
-    scratch,
-    out,
 ):
-    """Premultiplied colour in [0, 1] of a surface at sample coordinates (x, y) into out[:4]."""
-    dx, dy = x - planes[0], y - planes[1]
-    alpha = colors[material, 3]
+    """Premultiplied colour in [0, 1], as four float32, of a surface at sample coordinates (x, y)."""
+    dx, dy = x - planes[t, 0], y - planes[t, 1]
+    one, byte = np.float32(1.0), np.float32(1 / 255)
     mode = modes[material]
-    if mode != BLEND:
-        alpha = np.float32(1.0)
+    alpha = colors[material, 3] if mode == BLEND else one
+    red, green, blue = colors[material, 0], colors[material, 1], colors[material, 2]
+    coverage = one
     if texture_levels[material] > 0:
-        u = planes[_U] + dx * planes[_U + 1] + dy * planes[_U + 2]
-        v = planes[_V] + dx * planes[_V + 1] + dy * planes[_V + 2]
-        if not np.isfinite(u + v):
-            u, v = 0.0, 0.0
-        _texture(
-            texels,
-            texture_offsets[material, level],
-            texture_widths[material, level],
-            texture_heights[material, level],
-            u,
-            v,
-            scratch,
-        )
-        scale = np.float32(1 / 255)
+        u = planes[t, _U] + dx * planes[t, _U + 1] + dy * planes[t, _U + 2]
+        v = planes[t, _V] + dx * planes[t, _V + 1] + dy * planes[t, _V + 2]
+        level = int(planes[t, _LEVEL])
+        offset = texture_offsets[material, level]
+        width, height = texture_widths[material, level], texture_heights[material, level]
+        r, g, b, a = _texture(texels, offset, width, height, u, v)
+        scale = byte
+        coverage = a * byte
         if mode == MASK:
-            scale = np.float32(1.0) / max(scratch[3], np.float32(1.0))
-            scratch[3] = np.float32(255.0)
-        for c in range(3):
-            out[c] = scratch[c] * scale * colors[material, c]
-        coverage = scratch[3] * np.float32(1 / 255)
-    else:
-        for c in range(3):
-            out[c] = colors[material, c]
-        coverage = np.float32(1.0)
+            scale, coverage = one / max(a, one), one
+        red, green, blue = red * (r * scale), green * (g * scale), blue * (b * scale)
     if sphere_modes[material] != 0:
-        row = count + material
-        nx = planes[_NX] + dx * planes[_NX + 1] + dy * planes[_NX + 2]
-        ny = planes[_NY] + dx * planes[_NY + 1] + dy * planes[_NY + 2]
-        nx, ny = min(0.499, max(-0.499, nx * 0.5)), min(0.499, max(-0.499, ny * 0.5))
-        if not np.isfinite(nx + ny):
-            nx, ny = 0.0, 0.0
-        width, height = texture_widths[row, 0], texture_heights[row, 0]
-        _texture(texels, texture_offsets[row, 0], width, height, 0.5 + nx, 0.5 - ny, scratch)
-        for c in range(3):
-            if sphere_modes[material] == 1:
-                out[c] *= scratch[c] * np.float32(1 / 255)
-            else:
-                out[c] = min(coverage, out[c] + scratch[c] * np.float32(1 / 255) * coverage)
-    lit = planes[_LIGHT] + dx * planes[_LIGHT + 1] + dy * planes[_LIGHT + 2]
-    if not np.isfinite(lit):
-        lit = 1.0
+        row = len(colors) + material
+        nx = 0.5 * (planes[t, _NX] + dx * planes[t, _NX + 1] + dy * planes[t, _NX + 2])
+        ny = 0.5 * (planes[t, _NY] + dx * planes[t, _NY + 1] + dy * planes[t, _NY + 2])
+        nx, ny = min(0.499, max(-0.499, nx)), min(0.499, max(-0.499, ny))
+        offset, width, height = texture_offsets[row, 0], texture_widths[row, 0], texture_heights[row, 0]
+        r, g, b, a = _texture(texels, offset, width, height, 0.5 + nx, 0.5 - ny)
+        if sphere_modes[material] == 1:
+            red, green, blue = red * (r * byte), green * (g * byte), blue * (b * byte)
+        else:
+            shine = byte * coverage
+            red = min(coverage, red + r * shine)
+            green = min(coverage, green + g * shine)
+            blue = min(coverage, blue + b * shine)
+    lit = planes[t, _LIGHT] + dx * planes[t, _LIGHT + 1] + dy * planes[t, _LIGHT + 2]
     position = (1.0 - lit) * 16.0 - 0.5
     # Rows of the ramp that one pixel sees: averaged, so that hard steps do not flicker.
-    spread = (abs(planes[_LIGHT + 1]) + abs(planes[_LIGHT + 2])) * factor * 16.0
-    ramp = ramps[material]
-    for c in range(3):
-        if spread > 0.7:
-            shade = (
-                _ramp(ramp, position - 0.33 * spread, c)
-                + _ramp(ramp, position, c)
-                + _ramp(ramp, position + 0.33 * spread, c)
-            ) * np.float32(1 / 3)
-        else:
-            shade = _ramp(ramp, position, c)
-        out[c] *= shade * alpha
-    out[3] = coverage * alpha
+    spread = (abs(planes[t, _LIGHT + 1]) + abs(planes[t, _LIGHT + 2])) * factor * 16.0
+    r, g, b = _ramp(ramps, material, position)
+    if spread > 0.7:
+        third = np.float32(1 / 3)
+        r1, g1, b1 = _ramp(ramps, material, position - 0.33 * spread)
+        r2, g2, b2 = _ramp(ramps, material, position + 0.33 * spread)
+        r, g, b = (r + r1 + r2) * third, (g + g1 + g2) * third, (b + b1 + b2) * third
+    return red * (r * alpha), green * (g * alpha), blue * (b * alpha), coverage * alpha
+
+
+@_inline
+def _byte(value):
+    """A value in [0, 255] and beyond, rounded to uint8."""
+    return np.uint8(min(np.float32(255.0), max(np.float32(0.0), value + np.float32(0.5))))
 
 
 @_jit
@@ -454,124 +453,140 @@ def shade(
     texture_heights,
     region,
     factor,
+    stride,
     depth,
     ids,
     heads,
     pool_links,
     pool_depths,
     has_layers,
+    planes,
+    ready,
+    pixel,
+    names,
+    links,
+    layers,
+    across,
+    down,
     image,
     out_depth,
     out_parts,
     out_triangles,
 ):
-    """Colours the pixels of `region` from the samples and writes the output buffers."""
+    """Colours the pixels of `region` from the samples and writes the output buffers.
+
+    `planes` to `down` are scratch: (t, PLANES) float32, (t,) bool, (16, 4) float32, and (16,), (16,),
+    (MAX_SORTED,), (16,), (16,) int64.
+    """
     samples = factor * factor
-    count = len(colors)
-    planes = np.zeros(17)
-    scratch = np.zeros(4, np.float32)
-    color = np.zeros(4, np.float32)
-    total = np.zeros(4, np.float32)
-    pixel = np.zeros((samples, 4), np.float32)
-    layers = np.empty(_MAX_SORTED, np.int64)
-    last, level, material = -1, 0, 0
-    share = np.float32(1.0 / samples)
+    for s in range(samples):
+        across[s], down[s] = s % factor, s // factor
+    for t in range(len(ready)):
+        ready[t] = False
+    middle = 0.5 * (factor - 1)
+    share, one, full = np.float32(1.0 / samples), np.float32(1.0), np.float32(255.0)
     for py in range(region[1], region[3]):
         for px in range(region[0], region[2]):
             y0, x0 = py * factor, px * factor
-            first = ids[y0, x0]
-            same, empty, layered = True, True, False
-            for sy in range(factor):
-                for sx in range(factor):
-                    name = ids[y0 + sy, x0 + sx]
-                    same = same and name == first
-                    empty = empty and name == 0
-                    if has_layers and heads[y0 + sy, x0 + sx] >= 0:
-                        layered = True
-            if empty and not layered:
-                continue
+            first = ids[np.uintp(y0 * stride + x0)]
+            same, layered = True, False
             nearest, nearest_id = np.float32(np.inf), 0
             for s in range(samples):
-                for c in range(4):
-                    pixel[s, c] = 0.0
+                at = np.uintp((y0 + down[s]) * stride + x0 + across[s])
+                name = ids[at]
+                names[s] = name
+                same = same and name == first
+                if name != 0 and depth[at] < nearest:
+                    nearest, nearest_id = depth[at], name
+                if has_layers:
+                    links[s] = heads[at]
+                    layered = layered or links[s] >= 0
+            if same and first == 0 and not layered:
+                continue
+            red, green, blue, alpha = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            # One turn for each surface in the pixel: shaded where its samples are centred.
             for s in range(samples):
-                sy, sx = s // factor, s % factor
-                name = ids[y0 + sy, x0 + sx]
+                name = names[s]
                 if name == 0:
+                    if layered:
+                        for c in range(4):
+                            pixel[s, c] = 0.0
                     continue
-                if depth[y0 + sy, x0 + sx] < nearest:
-                    nearest, nearest_id = depth[y0 + sy, x0 + sx], name
-                if s > 0 and same:
-                    for c in range(4):
-                        pixel[s, c] = pixel[0, c]
-                    continue
-                done = -1
-                for k in range(s):
-                    if ids[y0 + k // factor, x0 + k % factor] == name:
-                        done = k
-                        break
-                if done >= 0:
-                    for c in range(4):
-                        pixel[s, c] = pixel[done, c]
+                n, mx, my, repeated = samples, middle, middle, False
+                if not same:
+                    n, mx, my = 0, 0.0, 0.0
+                    for k in range(samples):
+                        if names[k] == name:
+                            repeated = repeated or k < s
+                            n, mx, my = n + 1, mx + across[k], my + down[k]
+                    mx, my = mx / n, my / n
+                if repeated:
+                    if layered:
+                        for k in range(s):
+                            if names[k] == name:
+                                for c in range(4):
+                                    pixel[s, c] = pixel[k, c]
+                                break
                     continue
                 if name < 0:
                     m = triangle_materials[-1 - name]
-                    for c in range(4):
-                        pixel[s, c] = hull_colors[m, c]
-                    continue
-                # The middle of the samples that this triangle covers.
-                n, mx, my = 0, 0.0, 0.0
-                for k in range(s, samples):
-                    if ids[y0 + k // factor, x0 + k % factor] == name:
-                        n, mx, my = n + 1, mx + k % factor, my + k // factor
-                t = name - 1
-                if t != last:
-                    last, material = t, triangle_materials[t]
-                    level = _planes(
-                        t,
-                        screen,
-                        shading,
-                        triangles,
-                        material,
-                        uvs,
-                        uv_areas,
-                        texture_levels,
-                        sphere_modes,
-                        factor,
+                    r, g, b, a = hull_colors[m, 0], hull_colors[m, 1], hull_colors[m, 2], hull_colors[m, 3]
+                else:
+                    t = name - 1
+                    material = triangle_materials[t]
+                    if not ready[t]:
+                        ready[t] = True
+                        _set_planes(
+                            t,
+                            material,
+                            screen,
+                            shading,
+                            triangles,
+                            uvs,
+                            uv_areas,
+                            texture_levels[material],
+                            sphere_modes[material] != 0,
+                            factor,
+                            planes,
+                        )
+                    r, g, b, a = _surface(
                         planes,
+                        t,
+                        x0 + mx + 0.5,
+                        y0 + my + 0.5,
+                        material,
+                        colors,
+                        modes,
+                        ramps,
+                        sphere_modes,
+                        texels,
+                        texture_levels,
+                        texture_offsets,
+                        texture_widths,
+                        texture_heights,
+                        factor,
                     )
-                _surface(
-                    planes,
-                    level,
-                    x0 + mx / n + 0.5,
-                    y0 + my / n + 0.5,
-                    material,
-                    count,
-                    colors,
-                    modes,
-                    ramps,
-                    sphere_modes,
-                    texels,
-                    texture_levels,
-                    texture_offsets,
-                    texture_widths,
-                    texture_heights,
-                    factor,
-                    scratch,
-                    color,
-                )
-                for c in range(3):
-                    pixel[s, c] = color[c]
-                pixel[s, 3] = 1.0
+                    a = one
+                if layered:
+                    pixel[s, 0], pixel[s, 1], pixel[s, 2], pixel[s, 3] = r, g, b, a
+                weight = n * share
+                red, green = red + r * weight, green + g * weight
+                blue, alpha = blue + b * weight, alpha + a * weight
+                if same:
+                    if layered:
+                        for k in range(1, samples):
+                            for c in range(4):
+                                pixel[k, c] = pixel[0, c]
+                    break
             if layered:
+                red, green, blue, alpha = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
                 for s in range(samples):
-                    sy, sx = y0 + s // factor, x0 + s % factor
-                    n, link = 0, heads[sy, sx]
+                    n, link = 0, links[s]
                     while link >= 0:
                         # Insertion sort, far to near; lists run from the last drawn to the first, and of
                         # equal depths the last drawn comes on top, so it must stay behind in the array.
                         z = pool_depths[link]
-                        if n == _MAX_SORTED:
+                        if n == MAX_SORTED:
                             if z >= pool_depths[layers[0]]:
                                 link = pool_links[link, 0]
                                 continue
@@ -590,32 +605,32 @@ def shade(
                         name = pool_links[link, 1]
                         if name < 0:
                             m = triangle_materials[-1 - name]
-                            for c in range(4):
-                                color[c] = hull_colors[m, c]
+                            r, g, b = hull_colors[m, 0], hull_colors[m, 1], hull_colors[m, 2]
+                            a = hull_colors[m, 3]
                         else:
                             t = name - 1
-                            if t != last:
-                                last, material = t, triangle_materials[t]
-                                level = _planes(
+                            material = triangle_materials[t]
+                            if not ready[t]:
+                                ready[t] = True
+                                _set_planes(
                                     t,
+                                    material,
                                     screen,
                                     shading,
                                     triangles,
-                                    material,
                                     uvs,
                                     uv_areas,
-                                    texture_levels,
-                                    sphere_modes,
+                                    texture_levels[material],
+                                    sphere_modes[material] != 0,
                                     factor,
                                     planes,
                                 )
-                            _surface(
+                            r, g, b, a = _surface(
                                 planes,
-                                level,
-                                sx + 0.5,
-                                sy + 0.5,
+                                t,
+                                x0 + across[s] + 0.5,
+                                y0 + down[s] + 0.5,
                                 material,
-                                count,
                                 colors,
                                 modes,
                                 ramps,
@@ -626,24 +641,19 @@ def shade(
                                 texture_widths,
                                 texture_heights,
                                 factor,
-                                scratch,
-                                color,
                             )
-                        for c in range(4):
-                            pixel[s, c] = color[c] + (np.float32(1.0) - color[3]) * pixel[s, c]
-                        if color[3] >= 0.5 and pool_depths[link] < nearest:
+                        rest = one - a
+                        pixel[s, 0], pixel[s, 1] = r + rest * pixel[s, 0], g + rest * pixel[s, 1]
+                        pixel[s, 2], pixel[s, 3] = b + rest * pixel[s, 2], a + rest * pixel[s, 3]
+                        if a >= np.float32(0.5) and pool_depths[link] < nearest:
                             nearest, nearest_id = pool_depths[link], name
-            for c in range(4):
-                total[c] = 0.0
-                for s in range(samples):
-                    total[c] += pixel[s, c]
-                total[c] *= share
-            if total[3] < np.float32(0.5 / 255):
+                    red, green = red + pixel[s, 0] * share, green + pixel[s, 1] * share
+                    blue, alpha = blue + pixel[s, 2] * share, alpha + pixel[s, 3] * share
+            if alpha < np.float32(0.5 / 255):
                 continue
-            inverse = np.float32(255.0) / total[3]
-            for c in range(3):
-                image[py, px, c] = np.uint8(min(np.float32(255.0), total[c] * inverse + np.float32(0.5)))
-            image[py, px, 3] = np.uint8(min(np.float32(255.0), total[3] * 255 + np.float32(0.5)))
+            inverse = full / alpha
+            image[py, px, 0], image[py, px, 1] = _byte(red * inverse), _byte(green * inverse)
+            image[py, px, 2], image[py, px, 3] = _byte(blue * inverse), _byte(alpha * full)
             if nearest_id != 0:
                 t = nearest_id - 1 if nearest_id > 0 else -1 - nearest_id
                 out_depth[py, px] = nearest

@@ -110,7 +110,10 @@ class Renderer:
         direction = (direction / max(np.linalg.norm(direction), 1e-9)).astype(np.float32)
         scale = camera.scale * factor
         width = float(outline) * min(self.height, self.width) / 512 * factor
-        screen, hull, shading, box = raster_kernels.project(
+        count = len(packed.positions)
+        screen, hull, shading = (np.empty((count, 3), np.float32) for _ in range(3))
+        box = np.empty(4)
+        raster_kernels.project(
             packed.positions,
             packed.normals,
             packed.hull_normals,
@@ -124,6 +127,11 @@ class Renderer:
             np.float32(width),
             # A hull pushed back by half its width cannot win over the surface that it belongs to.
             np.float32(0.5 * width / scale),
+            np.empty((3, 4), np.float32),
+            screen,
+            hull,
+            shading,
+            box,
         )
         image = np.empty((self.height, self.width, 4), np.uint8)
         image.view(np.uint32)[:] = np.frombuffer(b"\xff\xff\xff\x00", np.uint32)[0]
@@ -170,7 +178,14 @@ class Renderer:
             self._heads = np.empty_like(self._ids)
         if has_layers:
             self._heads[y0:y1, x0:x1] = -1
-        buffers = lambda: (self._depth, self._ids, self._heads, self._pool_links, self._pool_depths)
+        buffers = lambda: (
+            self._depth.shape[1],
+            self._depth.reshape(-1),
+            self._ids.reshape(-1),
+            self._heads.reshape(-1),
+            self._pool_links,
+            self._pool_depths,
+        )
         passes = [(screen, False)] + ([(hull, True)] if outlined else [])
         for vertices, is_hull in passes:
             raster_kernels.rasterise(
@@ -209,6 +224,10 @@ class Renderer:
             factor,
             *buffers(),
             has_layers,
+            np.empty((len(packed.triangles), raster_kernels.PLANES), np.float32),
+            np.empty(len(packed.triangles), np.bool_),
+            np.empty((16, 4), np.float32),
+            *(np.zeros(n, np.int64) - 1 for n in (16, 16, raster_kernels.MAX_SORTED, 16, 16)),
             frame.image,
             frame.depth,
             frame.parts,
