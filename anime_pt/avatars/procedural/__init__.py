@@ -35,6 +35,10 @@ def build_from(d: Description) -> Character:
     builder.material("face", part="face", **skin)
     shade = mix(d.skin, tuple(c * s for c, s in zip(d.skin, (0.93, 0.74, 0.72), strict=True)), 0.9)
     builder.material("skin_shade", part="skin", **skin | {"color": (*shade, 1.0)})
+    builder.material(
+        "neck", part="skin", **skin | {"color": (1.0, 1.0, 1.0, 1.0)}, texture=textures.neck(d.skin, shade)
+    )
+    builder.add("neck", head.neck())
     builder.add("face", head.skin())
     ear, hollow = head.ear()
     builder.add_pair("face", ear)

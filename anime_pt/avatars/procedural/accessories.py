@@ -395,7 +395,8 @@ def _cape(tailor):
     shoulders = mesh.smoothstep(fall, 0.0, 0.10)
     base = torso.point(-float(body.level(1.045)), aa, 0.010)
     wide = body.shoulder_x * (1.12 + 0.30 * fall)
-    deep = 0.062 + 0.012 * body.chibi + 0.050 * fall + 0.004 * np.cos(aa * 16) * fall
+    skirted = 0.06 * (d.bottom in ("pleated", "flared", "long_skirt") or d.top == "coat")
+    deep = 0.062 + 0.012 * body.chibi + (0.050 + skirted) * fall + 0.004 * np.cos(aa * 16) * fall
     x = base[..., 0] * (1 - shoulders) - wide * np.sin(aa * 1.15) * shoulders
     z = base[..., 2] * (1 - shoulders) - (deep * np.cos(aa) ** 0.5 + 0.004) * shoulders
     p = np.stack([x, yy, z], -1)
@@ -414,7 +415,7 @@ def _cape(tailor):
     if mesh.grid_normals(patch.positions, False)[rows // 2, columns // 2, 2] > 0:
         patch = patch.reversed()
     m = tailor.cloth("cape", "accessory", color)
-    tailor.builder.add_shell(m, tailor.lining("cape", "accessory", color), patch, 0.0025)
+    tailor.builder.add_shell(m, tailor.lining("cape", "accessory", color), patch, 0.0025, depth=None)
     clasp = tailor.cloth("clasp", "accessory", _GOLD)
     k = np.linspace(0, 1, 9)
     band = torso.point(-float(body.level(1.03)), np.pi * (0.42 + 1.16 * k), 0.014)
@@ -431,7 +432,7 @@ def _wings(tailor):
     out = shapes.unit([0.80, 0.45, -0.55])
     up = shapes.unit(np.array([-0.45, 0.85, 0.0]))
     up = shapes.unit(up - out * np.dot(up, out))
-    size = 0.19 + 0.05 * body.chibi
+    size = 0.27 + 0.05 * body.chibi
     for i in range(6):
         k = np.linspace(0, 1, 7)
         a = 0.75 - 0.36 * i

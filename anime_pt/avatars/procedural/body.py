@@ -126,9 +126,9 @@ class Body:
         self.knee_y = self.ankle_y + (self.hip_y - self.ankle_y) * 0.49
         girth = self.girth = d.weight * _lerp(1, 1.12, chibi)
         self.shoulder_x = float(_lerp(_lerp(0.086, 0.112, m), 0.094, chibi))
-        self.hip_x = float(_lerp(_lerp(0.047, 0.045, m), 0.050, chibi))
+        self.hip_x = float(_lerp(_lerp(0.0485, 0.047, m), 0.051, chibi))
         self.upper_arm, self.forearm = trunk * _lerp(0.455, 0.44, chibi), trunk * _lerp(0.42, 0.40, chibi)
-        self.hand_length = float(_lerp(0.088, 0.075, chibi))
+        self.hand_length = float(_lerp(0.090, 0.082, chibi))
         self.arm_direction = np.array([np.cos(ARM_DROP), -np.sin(ARM_DROP), 0.0])
         self.shoulder = np.array(
             [self.shoulder_x, self.shoulder_y - float(_lerp(0.024, 0.026, chibi)), -0.004]
@@ -141,7 +141,7 @@ class Body:
         self.torso = self._torso(m, chibi, girth)
         self.arm = self._arm(m, chibi, girth)
         self.leg = self._leg(m, chibi, girth)
-        self.neck_radius = float(_lerp(_lerp(0.0245, 0.031, m), 0.030, chibi))
+        self.neck_radius = float(_lerp(_lerp(0.0228, 0.0295, m), 0.028, chibi))
 
     def level(self, f):
         """Height at a fraction of the trunk: 0 crotch, 1 shoulders."""
@@ -185,8 +185,8 @@ class Body:
         length = self.upper_arm + self.forearm
         ua = self.upper_arm
         t = np.array([-0.030, -0.012, 0.006, 0.25 * ua, 0.62 * ua, ua, ua + 0.22 * self.forearm, length])
-        adult = np.array([0.019, 0.0255, 0.0265, 0.0238, 0.0208, 0.0188, 0.0200, 0.0132]) * (1 + 0.22 * m)
-        baby = [0.022, 0.030, 0.0335, 0.0325, 0.0315, 0.0300, 0.0295, 0.0250]
+        adult = np.array([0.0165, 0.0210, 0.0232, 0.0226, 0.0205, 0.0182, 0.0196, 0.0128]) * (1 + 0.22 * m)
+        baby = [0.020, 0.027, 0.0310, 0.0315, 0.0305, 0.0285, 0.0270, 0.0200]
         r = _lerp(adult, baby, chibi) * girth
         d = self.arm_direction
         front = np.array([0, 0, 1.0])
@@ -207,13 +207,13 @@ class Body:
              knee + 0.12 * shin, knee + 0.30 * shin, knee + 0.6 * shin, ankle - 0.012, ankle + 0.018]
         )  # fmt: skip
         adult = np.array(
-            [0.030, 0.043, 0.0475, 0.0405, 0.0310, 0.0285, 0.0280, 0.0315, 0.0255, 0.0178, 0.0180]
+            [0.030, 0.042, 0.0455, 0.0385, 0.0295, 0.0265, 0.0260, 0.0295, 0.0240, 0.0165, 0.0170]
         )
         baby = np.array(
-            [0.034, 0.046, 0.0500, 0.0465, 0.0430, 0.0420, 0.0410, 0.0405, 0.0385, 0.0350, 0.0345]
+            [0.034, 0.046, 0.0490, 0.0455, 0.0415, 0.0400, 0.0390, 0.0385, 0.0360, 0.0320, 0.0320]
         )
         r = _lerp(adult * (1 + 0.05 * m), baby, chibi) * girth
-        r[:4] = np.minimum(r[:4], self.hip_x + 0.003)
+        r[:4] = np.minimum(r[:4], self.hip_x - 0.001)
         x = np.interp(t, [hip, knee, ankle], [self.hip[0], self.knee[0], self.ankle[0]])
         z = np.interp(t, [hip, knee, knee + 0.3 * shin, ankle], [0, 0.004, -0.004, -0.010])
         return Tube(

@@ -23,16 +23,16 @@ _HEM = {
     "armor": 0.30,
     "t_shirt": 0.24,
 }
-# Neckline: levels at the back and at the front, and how pointed the front is.
+# Neckline: levels at the back and at the front; half width of a V in half turns, or 1 for a round one.
 _NECK = {
     "tank": (1.00, 0.88, 1.0),
     "t_shirt": (1.04, 0.985, 1.0),
     "blouse": (1.06, 1.02, 1.0),
-    "sailor": (1.05, 0.84, 0.45),
+    "sailor": (1.05, 0.82, 0.34),
     "hoodie": (1.04, 0.985, 1.0),
-    "jacket": (1.05, 0.80, 0.45),
-    "coat": (1.06, 0.86, 0.5),
-    "kimono": (1.03, 0.82, 0.45),
+    "jacket": (1.05, 0.74, 0.21),
+    "coat": (1.06, 0.82, 0.21),
+    "kimono": (1.05, 0.80, 0.24),
     "dress": (1.02, 0.94, 1.0),
     "armor": (1.06, 1.02, 1.0),
     "sweater": (1.06, 1.03, 1.0),
@@ -83,11 +83,16 @@ def _neckline(tailor: Tailor, lower: float = 0.0):
 
     def start(angle):
         near = np.abs(angle / np.pi - 1)  # 0 at the front
-        dip = np.clip(1 - near / 0.52, 0, 1)
+        dip = np.clip(1 - near / (0.52 if sharp == 1 else sharp), 0, 1)
         dip = dip if sharp < 1 else mesh.smoothstep(dip, 0, 1)
         return -body.level(back - lower + (front - back) * dip)
 
     return start
+
+
+def _ease(body: Body, t, loose: float):
+    """Distance of a top from the skin: tight at the neck."""
+    return 0.0018 + (loose - 0.0018) * mesh.smoothstep(t, -body.level(1.04), -body.level(0.86))
 
 
 def _top(tailor: Tailor):
@@ -95,14 +100,10 @@ def _top(tailor: Tailor):
     torso, arm = body.torso, body.arm
     loose = _LOOSE.get(d.top, 0.0045)
     bottom = -float(body.level(_HEM.get(d.top, 0.38)))
-    rounded = lambda t, a: (
-        body.bust_offset(t, a)
-        + loose * (0.45 + 0.55 * mesh.smoothstep(t, -body.level(1.06), -body.level(0.85)))
-    )
+    rounded = lambda t, a: body.bust_offset(t, a) + _ease(body, t, loose)
     # skin in the neckline and below short sleeves
     low = -float(body.level(_NECK[d.top][1] - 0.10))
     builder.add("skin", torso.patch(torso.knots[0], low, body.bust_offset, 8, 28))
-    builder.add("skin_shade", tailor.head.neck())
     texture = textures.top(d)
     top = tailor.cloth("top", "top", d.top_color, texture)
     plain = tailor.cloth("sleeve", "top", d.top_color, textures.sleeve(d))
@@ -177,7 +178,7 @@ def _hang_sleeve(patch, arm, end, root):
 def _collar(tailor: Tailor, loose: float):
     d, body, builder = tailor.d, tailor.body, tailor.builder
     torso = body.torso
-    raised = lambda extra: lambda t, a: body.bust_offset(t, a) + loose + extra
+    raised = lambda extra: lambda t, a: body.bust_offset(t, a) + _ease(body, t, loose) + extra
     start = _neckline(tailor)
     trim = tailor.cloth("collar", "top", d.trim_color)
     lining = tailor.lining("collar", "top", d.trim_color)
@@ -202,7 +203,7 @@ def _collar(tailor: Tailor, loose: float):
 
         def end(angle):
             near = np.abs(angle / np.pi - 1)
-            return start(angle) + width * (0.35 + 0.65 * np.sin(np.pi * np.clip(near / 0.55, 0, 1)))
+            return start(angle) + width * (0.30 + 0.70 * np.sin(np.pi * np.clip(near / 0.36, 0, 1)) ** 2)
 
         builder.add_shell(
             trim, lining, torso.patch(lambda a: start(a) - 0.003, end, raised(0.004), 5, 40), 0.002
@@ -216,27 +217,12 @@ def _collar(tailor: Tailor, loose: float):
             torso.patch(-float(body.level(1.045)), low, lambda t, a: body.bust_offset(t, a) + 0.002, 8, 28),
         )
     if d.top in ("blouse", "sweater", "armor", "jacket") or (d.top == "coat" and d.neckwear != "scarf"):
-        tall = {"sweater": 0.020, "blouse": 0.013, "armor": 0.02}.get(d.top, 0.013) * (1 - 0.5 * body.chibi)
-        y0 = float(body.level(1.045))
-        y = np.array([y0 + tall, y0 + tall * 0.95, y0, y0 - 0.006])
-        r = body.neck_radius + np.array([0.0035, 0.0050, 0.0085, 0.016])
-        z = np.full(4, -0.006)
-        one = np.ones(4)[:, None]
-        centers = np.stack([0 * y, y, z], -1)
-        ring = mesh.sweep(
-            centers, r[:, None] * [1, 0, 0] * one, r[:, None] * [0, 0, 0.98] * one, shape=mesh.circle(20)
-        )
-        ring.positions = ring.positions[1:-1]
-        ring.uv = ring.uv[1:-1]
-        ring.weights = {"chest": 0.6, "neck": 0.4}
-        color = d.top_color if d.top in ("sweater", "blouse", "armor") else (0.97, 0.97, 0.98)
-        band = tailor.cloth("neckband", "top", color)
-        inner = tailor.lining("neckband", "top", color)
-        builder.add(band, ring)
-        back = dataclasses.replace(
-            ring, positions=ring.positions - 0.0015 * mesh.grid_normals(ring.positions, True)
-        )
-        builder.add(inner, back.reversed())
+        tall = {"sweater": 0.020, "blouse": 0.013, "armor": 0.02}.get(d.top, 0.013) * (1 - 0.4 * body.chibi)
+        color = d.top_color if d.top in ("sweater", "blouse", "armor") else _shirt_color(d)
+        tailor.builder.add_shell(
+            tailor.cloth("neckband", "top", color), tailor.lining("neckband", "top", color),
+            _neckband(body, tall, 0.0024 + 0.25 * loose if d.top not in ("jacket", "coat") else 0.0004), 0.0015,
+        )  # fmt: skip
     if d.top == "hoodie":
         a = np.linspace(-2.2, 2.2, 19)
         y = body.level(1.02) - 0.010 * np.cos(a) - 0.012 * (1 + np.cos(a)) / 2
@@ -258,6 +244,26 @@ def _collar(tailor: Tailor, loose: float):
             p, side * size[:, None], up * size[:, None] * 1.2, shape=mesh.circle(10), weights={"chest": 1.0}
         )
         builder.add("sleeve", hood)
+
+
+def _shirt_color(d) -> Color:
+    """Of what shows under a jacket."""
+    return (0.97, 0.97, 0.98) if min(d.top_color) < 0.9 else d.accent_color
+
+
+def _neckband(body: Body, tall: float, lift: float) -> mesh.Patch:
+    """A standing collar that grows out of the top's neckline."""
+    a = np.linspace(0, 2 * np.pi, 27)
+    low = [body.torso.point(-float(body.level(f)), a, lift) for f in (1.065, 1.035, 1.0)]
+    y = low[0][0, 1]
+    rows = []
+    for up, grow in ((tall, 0.0045), (0.55 * tall, 0.0050)):
+        r = body.neck_radius + grow
+        rows.append(np.stack([-r * np.sin(a), y + up + 0 * a, -0.008 - 0.97 * r * np.cos(a)], -1))
+    p = np.stack(rows + low)
+    lean = np.array([0.6, 0.4, 0.15, 0, 0])[:, None]
+    # upside down, so that the rim comes last
+    return mesh.Patch(p[::-1, ::-1], {"neck": lean[::-1], "chest": 1 - lean[::-1]}, mesh.grid_uv(5, len(a)))
 
 
 def _bottom(tailor: Tailor):
@@ -282,8 +288,8 @@ def _bottom(tailor: Tailor):
         "pants": -body.ankle_y - 0.004,
         "leggings": -body.ankle_y,
     }.get(d.bottom, hip + 0.16 * (knee - hip))
-    wide = {"shorts": 0.009, "pants": 0.0085, "leggings": 0.0015}.get(d.bottom, 0.0018)
-    flare = {"shorts": 0.004, "pants": 0.004}.get(d.bottom, 0.0)
+    wide = {"shorts": 0.009, "pants": 0.0065, "leggings": 0.0015}.get(d.bottom, 0.0018)
+    flare = {"shorts": 0.004, "pants": 0.005}.get(d.bottom, 0.0)
     root = leg.knots[0]
     offset = lambda t, a: (
         0.003
@@ -342,5 +348,5 @@ def _skirt(tailor: Tailor, color: Color, waist: float, kind: str = ""):
         texture = textures.skirt(d, color)
     outer = tailor.cloth("skirt", "bottom", color, texture)
     inner = tailor.lining("skirt", "bottom", color)
-    builder.add_shell(outer, inner, made.patch, 0.0025)
+    builder.add_shell(outer, inner, made.patch, 0.0025, depth=None)
     tailor.outfit.chains.append(made.chains)

@@ -154,10 +154,10 @@ class _Draw:
 def describe(seed: int, costume: int = 0) -> Description:
     """Draws a character; the same arguments give the same description everywhere."""
     body = _Draw(seed, 0)
-    kind = body.choice("kind", ("chibi", "child", "teen", "adult"), (2, 2, 5, 3))
-    low, high = {"chibi": (2.5, 3.6), "child": (4.2, 5.4), "teen": (5.6, 6.8), "adult": (6.8, 8.0)}[kind]
+    kind = body.choice("kind", ("chibi", "child", "teen", "adult"), (2.2, 2.4, 5, 2))
+    low, high = {"chibi": (2.5, 3.6), "child": (4.0, 5.2), "teen": (5.2, 6.4), "adult": (6.4, 8.0)}[kind]
     heads = body.uniform("heads", low, high)
-    height = 0.62 + 0.135 * heads + body.uniform("height", -0.06, 0.06)
+    height = 0.66 + 0.135 * heads + body.uniform("height", -0.06, 0.06)
     masculinity = body.choice("gender", (0.0, 0.5, 1.0), (6, 1.2, 2.8))
     masculine = masculinity > 0.7
     hair = body.choice(
@@ -250,7 +250,7 @@ def _clothes(draw: _Draw, body: dict) -> dict:
     back = draw.choice("back", BACK, (12, 1.5, 1, 1))
     if body["hair"] in ("long", "hime", "braid") and back == "backpack":
         back = "none"
-    plain_top = top in ("sailor", "blouse", "armor", "hoodie")
+    plain_top = top in ("sailor", "blouse", "armor", "hoodie", "coat")
     patterns = (6, 2.5, 0.8, 1, 0.6, 1)
     return {
         "top": top,

@@ -210,8 +210,8 @@ def texture(d: Description) -> np.ndarray:
 def patches(head: Head) -> dict[str, Patch]:
     """Decals by name: eyes, brows, mouth, blush, nose; uv into `texture`."""
     d, chibi = head.body.d, head.body.chibi
-    eye_w = float(_lerp(0.142, 0.172, chibi)) * d.eye_size
-    eye_h = float(_lerp(0.125, 0.178, chibi)) * d.eye_size
+    eye_w = float(_lerp(0.149, 0.176, chibi)) * d.eye_size
+    eye_h = float(_lerp(0.135, 0.182, chibi)) * d.eye_size
     eye_y = head.eye_y
 
     def decal(angle, y, half_w, half_h, tile, lift=0.006, rows=9, columns=11):
@@ -236,12 +236,16 @@ def patches(head: Head) -> dict[str, Patch]:
     out = {
         "left_eye": decal(a, eye_y, eye_w, eye_h, (0, 0, 0.5, 0.5)),
         "right_eye": decal(-a, eye_y, eye_w, eye_h, (0.5, 0, 1, 0.5)),
-        "left_brow": decal(a * 0.96, brow_y, eye_w * 0.82, eye_w * 0.36, (0, 0.5, 0.5, 0.75)),
-        "mouth": decal(0.0, head.mouth_y, mouth_w, mouth_w * 0.5, (0.5, 0.5, 1, 0.75)),
-        "nose": decal(0.0, head.nose_y - 0.012, 0.040, 0.020, (0.5, 0.75, 1, 1)),
+        "left_brow": decal(
+            a * 0.96, brow_y, eye_w * 0.82, eye_w * 0.36, (0, 0.5, 0.5, 0.75), rows=4, columns=8
+        ),
+        "mouth": decal(0.0, head.mouth_y, mouth_w, mouth_w * 0.5, (0.5, 0.5, 1, 0.75), rows=5, columns=9),
+        "nose": decal(0.0, head.nose_y - 0.012, 0.040, 0.020, (0.5, 0.75, 1, 1), rows=5, columns=5),
     }
     out["right_brow"] = out["left_brow"].mirrored()
     if d.blush > 0:
-        out["left_blush"] = decal(a * 1.15, blush_y, eye_w * 0.62, eye_w * 0.30, (0, 0.75, 0.5, 1), 0.004)
+        out["left_blush"] = decal(
+            a * 1.15, blush_y, eye_w * 0.62, eye_w * 0.30, (0, 0.75, 0.5, 1), 0.004, rows=4, columns=6
+        )
         out["right_blush"] = out["left_blush"].mirrored()
     return out

@@ -7,11 +7,11 @@ and `s`, the way down from the crown in head heights; a lock is a lens-shaped st
 import numpy as np
 from PIL import Image, ImageDraw
 
-from anime_pt.avatars.procedural import mesh, textures
+from anime_pt.avatars.procedural import mesh
 from anime_pt.avatars.procedural.chains import Chains
 from anime_pt.avatars.procedural.head import Head
 from anime_pt.avatars.procedural.mesh import Patch
-from anime_pt.avatars.procedural.palette import mix
+from anime_pt.avatars.procedural.palette import luma, mix
 
 _RADII = np.array([0.455, 0.510, 0.475])
 _CENTER = np.array([0.0, 0.545, -0.035])
@@ -98,7 +98,7 @@ class Hair:
         top = np.minimum(ss / _EQUATOR, 1) * 0.5
         length = s[-1] - _EQUATOR
         v = top + np.where(ss > _EQUATOR, 0.5 * (ss - _EQUATOR) / max(length, 0.45), 0)
-        uv = np.stack(np.broadcast_arrays(0.5 + 0.5 * across * np.sign(bulge + 0.2), v[:, None]), -1)
+        uv = np.stack(np.broadcast_arrays(0.5 + 0.5 * across, v[:, None]), -1)
         w = weights(np.r_[phi[0], phi, phi[-1]], ss) if weights else {"head": 1.0}
         w = {
             n: (x[:, None] if isinstance(x, np.ndarray) else x) + np.zeros((r + 2, columns + 1))
@@ -111,7 +111,7 @@ class Hair:
         ] * [0, 1, 0]
         radial /= np.linalg.norm(radial, axis=-1, keepdims=True) + 1e-9
         own = mesh.grid_normals(p, True)
-        outside = (np.sum(own * radial, -1, keepdims=True) > 0) * 0.5
+        outside = (np.sum(own * radial, -1, keepdims=True) > 0) * 0.4
         n = own * (1 - outside) + radial * outside
         n /= np.linalg.norm(n, axis=-1, keepdims=True) + 1e-9
         del blunt
@@ -142,7 +142,7 @@ class Hair:
         """Locks over the forehead."""
         u, kind, side = self.rng.uniform, self.d.bangs, self.d.part_side
         chibi = self.body.chibi
-        brow = 0.80 + 0.05 * (1 - chibi)  # s at which straight bangs end, just above the eyes
+        brow = 0.715 + 0.03 * (1 - chibi)  # s at which straight bangs end, just above the eyes
         rows = 10
         if kind == "straight":
             phis, ends, tip, width = np.linspace(-0.92, 0.92, 7), np.full(7, brow), 0.75, 0.125
@@ -240,7 +240,7 @@ class Hair:
         return weights
 
     def _short(self):
-        self._fall(1.22 + 0.2 * self.d.hair_length, 12, 0.19, 0.10, curl=0.05)
+        self._fall(1.02 + 0.24 * self.d.hair_length, 12, 0.19, 0.10, curl=0.02, start=1.42)
 
     def _bob(self):
         end = 1.38 + 0.22 * self.d.hair_length
@@ -312,31 +312,44 @@ class Hair:
 
     def _scalp(self):
         """Flat locks that cover the back of the skull, for hair that is tied up."""
-        self._fall(1.12, 11, 0.20, 0.04, start=1.30, curl=-0.06, lift=-0.006, rows=9)
+        self._fall(1.04, 11, 0.20, 0.03, tip=0.3, start=1.30, curl=-0.12, lift=-0.006, rows=9)
 
-    def _tail_length(self, low, high) -> float:
-        reach = (self.head.origin[1] + 0.6 * self.h - self.body.knee_y * 0.8) / self.h
-        return float(min(low + (high - low) * self.d.hair_length, reach))
+    def _tail_length(self, start, low, high) -> float:
+        length = low + (high - low) * self.d.hair_length
+        return float(min(length, (start[1] - 0.75 * self.body.knee_y) / self.h))
 
     def _twin_tails(self):
         self._scalp()
-        length = self._tail_length(1.6, 4.2)
         high = self.rng.random() < 0.6
         for side, name in ((1, "left"), (-1, "right")):
             start = self._tie(side * 1.75, 0.48 if high else 0.85)
-            self._tail(name + "Tail", start, np.array([side * 1.0, 0.1, -0.25]), length, 0.15, rise=0.30)
+            self._tail(
+                name + "Tail",
+                start,
+                np.array([side * 1.0, 0.1, -0.25]),
+                self._tail_length(start, 1.6, 4.2),
+                0.15,
+                rise=0.30,
+            )
 
     def _ponytail(self):
         self._scalp()
         start = self._tie(np.pi, 0.42)
-        self._tail("tail", start, np.array([0, 0.15, -1.0]), self._tail_length(1.4, 3.4), 0.17, 5, 0.26)
+        self._tail(
+            "tail", start, np.array([0, 0.15, -1.0]), self._tail_length(start, 1.4, 3.4), 0.17, 5, 0.26
+        )
 
     def _side_tail(self):
         self._scalp()
         side = self.d.part_side
         start = self._tie(side * 1.9, 0.66)
         self._tail(
-            "tail", start, np.array([side * 1.0, 0.1, -0.2]), self._tail_length(1.2, 2.4), 0.16, rise=0.26
+            "tail",
+            start,
+            np.array([side * 1.0, 0.1, -0.2]),
+            self._tail_length(start, 1.2, 2.4),
+            0.16,
+            rise=0.26,
         )
 
     def _ball(self, center, radius):
@@ -362,8 +375,8 @@ class Hair:
     def _braid(self):
         """Three-strand look: a row of beads, alternately left and right."""
         self._scalp()
-        length = self._tail_length(1.2, 2.8)
         start = self.point(np.pi, 1.05, 0.0)
+        length = self._tail_length(start, 1.2, 2.8)
         m = 16
         line = start + np.stack([0 * np.arange(m), -np.linspace(0, length * self.h, m), 0 * np.arange(m)], -1)
         line = self._clear_shoulders(line, np.full(m, np.pi))
@@ -388,10 +401,10 @@ class Hair:
     def _twin_drills(self):
         """Spiral tails."""
         self._scalp()
-        length = self._tail_length(1.1, 2.2)
         for side, name in ((1, "left"), (-1, "right")):
             start = self._tie(side * 1.75, 0.62)
             start = start + self.h * np.array([side * 0.10, 0, 0])
+            length = self._tail_length(start, 1.1, 2.2)
             rows = 34
             k = np.linspace(0, 1, rows)
             line = start + self.h * np.stack([side * 0.05 * np.sin(k * 3), 0.02 - length * k, 0 * k], -1)
@@ -409,16 +422,17 @@ class Hair:
     def _spiky(self):
         """Locks that stand off the skull."""
         u = self.rng.uniform
-        self._fall(1.20, 12, 0.19, 0.10, curl=0.10)
-        for s0, count, reach in ((0.10, 5, 0.20), (0.34, 9, 0.22), (0.58, 9, 0.17)):
+        self._fall(1.12, 12, 0.19, 0.10, curl=0.05, start=1.42)
+        for s0, count, reach in ((0.05, 4, 0.26), (0.22, 7, 0.28), (0.46, 8, 0.24), (0.70, 8, 0.15)):
             for i in range(count):
                 phi = 2 * np.pi * (i + u(-0.2, 0.2)) / count + 0.3
-                if np.cos(phi) > 0.75 and s0 > 0.3:
+                if np.cos(phi) > (0.72 if s0 < 0.6 else 0.2) and s0 > 0.2:
                     continue
                 k = np.linspace(0, 1, 8)
-                s = s0 + 0.38 * k * u(0.9, 1.1)
-                self.lock(np.full(8, phi), s, self._taper(8, 0.15, 0.0, 0.25, 0.7), 0.05 * (1 - 0.6 * k), 0.0 + u(0.85, 1.15) * reach * k**1.3,
-                          bend=u(-0.2, 0.2))  # fmt: skip
+                s = s0 - 0.06 + 0.30 * k * u(0.8, 1.2)
+                wide = 0.20 * mesh.curve(k, [0, 0.3, 1], [0.9, 0.85, 0.0]) * (0.7 + 0.3 * (s0 > 0.1))
+                lift = u(0.85, 1.15) * reach * k**1.15 - 0.02
+                self.lock(np.full(8, phi), s, wide, 0.085 * (1 - 0.8 * k), lift, bend=u(-0.25, 0.25))
 
 
 def texture(d, size: int = 128) -> np.ndarray:
@@ -430,7 +444,10 @@ def texture(d, size: int = 128) -> np.ndarray:
     rgb = np.broadcast_to(rgb * (1 - 2 * root), (size, size, 3))
     image = Image.fromarray(np.round(rgb * 255).astype(np.uint8)).resize((size * 2, size * 2))
     draw = ImageDraw.Draw(image)
-    shine = tuple(int(255 * c) for c in mix(d.hair_color, (1, 1, 1), 0.42))
+    strength = 0.20 + 0.25 * luma(d.hair_color)
+    shine = tuple(
+        int(255 * min(1, c)) for c in mix(tuple(1.25 * c for c in d.hair_color), (1, 1, 1), strength)
+    )
     points = 4
     top, bottom = [], []
     for i in range(points * 2 + 1):
@@ -439,9 +456,12 @@ def texture(d, size: int = 128) -> np.ndarray:
         top.append((x, size * 2 * (0.245 if up else 0.215)))
         bottom.append((x, size * 2 * (0.265 if up else 0.330)))
     draw.polygon(top + bottom[::-1], fill=shine)
+    # lines between locks, and one strand on each
+    ink = (*(int(255 * c) for c in mix(d.hair_color, (0.10, 0.05, 0.12), 0.38)),)
+    for x, w in ((0.0, 8), (1.0, 8), (0.40, 2)):
+        draw.line(
+            [(x * size * 2, size * (0.36 if w > 2 else 0.75)), (x * size * 2, size * 2)], fill=ink, width=w
+        )
     out = np.full((size, size, 4), 255, np.uint8)
     out[..., :3] = np.asarray(image.reduce(2))
     return out
-
-
-__all__ = ["Hair", "texture", "textures"]

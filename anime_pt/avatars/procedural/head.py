@@ -89,8 +89,8 @@ class Head:
 
     def skin(self) -> Patch:
         """The head, denser at the face."""
-        y = np.sort(np.r_[np.linspace(0, 1, 22), np.linspace(0.17, 0.36, 9), 0.006, 0.992])[::-1]
-        u = np.linspace(-1, 1, 45)
+        y = np.sort(np.r_[np.linspace(0, 1, 18), np.linspace(0.17, 0.36, 8), 0.006, 0.992])[::-1]
+        u = np.linspace(-1, 1, 37)
         angle = np.pi * (0.35 * u + 0.65 * u**3)
         yy, aa = np.meshgrid(y, angle, indexing="ij")
         p = self.point(yy, aa)
@@ -146,7 +146,8 @@ class Head:
         patch.weights = mesh.chain_weights(
             yy, ("chest", "neck", "head"), (body.shoulder_y + 0.004, body.chin + 0.004), (0.012, 0.012)
         )
-        patch.uv = np.stack([patch.uv[..., 0], (body.chin - yy) / (body.chin - low)], -1)
+        top = body.chin + 0.02 * self.size
+        patch.uv = np.stack([patch.uv[..., 0], np.clip((top - yy) / (top - low), 0.01, 0.99)], -1)
         return patch
 
     def landmarks(self) -> dict[str, tuple[str, np.ndarray]]:

@@ -21,7 +21,8 @@ def hand(body: Body, offset: float = 0.0) -> list[Patch]:
     thumb_side = np.array([0, 0, 1.0])
     back = np.cross(thumb_side, d)  # of the hand
     size, chibi = body.hand_length, body.chibi
-    thick = float(_lerp(1.0, 1.45, chibi))
+    thick = float(_lerp(1.0, 1.5, chibi))
+    broad = float(_lerp(1.0, 1.3, chibi))
     wrist = float(body.arm.widths[-1])
 
     def place(along, across, lift):
@@ -32,7 +33,8 @@ def hand(body: Body, offset: float = 0.0) -> list[Patch]:
 
     weights = {"leftHand": 1.0}
     t = np.array([-0.10, 0.0, 0.14, 0.30, 0.45, 0.55, 0.585])
-    half = np.array([wrist / size * 0.97, wrist / size, 0.165, 0.205, 0.215, 0.195, 0.12]) + offset / size
+    palm_half = broad * np.array([0.165, 0.205, 0.215, 0.195, 0.12])
+    half = np.r_[wrist / size * 0.97, wrist / size, palm_half] + offset / size
     flat = np.array([wrist / size * 0.94, wrist / size * 0.9, 0.105, 0.095, 0.080, 0.066, 0.03]) * (
         0.6 + 0.4 * thick
     )

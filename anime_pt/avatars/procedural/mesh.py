@@ -187,8 +187,11 @@ class MeshBuilder:
         for patch in patches:
             self.add(material, patch, patch.mirrored())
 
-    def add_shell(self, outer: str, inner: str, patch: Patch, thickness: float):
-        """Adds an open surface with an inside of another material; the outline closes at the last row."""
+    def add_shell(self, outer: str, inner: str, patch: Patch, thickness: float, depth: int | None = 5):
+        """Adds an open surface with an inside of another material; the outline closes at the last row.
+
+        The inside covers the last `depth` rows, or all of them.
+        """
         normals = grid_normals(patch.positions, patch.wrap)
         down = patch.positions[-1] - patch.positions[-2]
         normals[-1] = down / (np.linalg.norm(down, axis=-1, keepdims=True) + 1e-20)
@@ -198,7 +201,13 @@ class MeshBuilder:
         self.add(outer, dataclasses.replace(patch, normals=normals))
         inside = -normals
         inside[-1] *= -1
-        self.add(inner, dataclasses.replace(patch, positions=lining, normals=-inside).reversed())
+        rows = slice(-depth if depth and depth < len(normals) else None, None)
+        cut = lambda a: a[rows] if isinstance(a, np.ndarray) and a.ndim and len(a) > 1 else a
+        inside_patch = Patch(
+            lining[rows], {k: cut(w) for k, w in patch.weights.items()}, cut(patch.uv), patch.wrap, -inside[rows],
+            cut(patch.outline),
+        )  # fmt: skip
+        self.add(inner, inside_patch.reversed())
 
     def arrays(self, bones: dict[str, int], scale: float) -> dict:
         """The mesh fields of `Character`; empty materials are left out."""

@@ -44,6 +44,17 @@ def mix(a: Color, b: Color, t: float) -> Color:
     return tuple(float(x + (y - x) * t) for x, y in zip(a, b, strict=True))
 
 
+def cheerful(lightness: float, chroma: float, hue: float) -> Color:
+    """`oklch`, but dark yellows, which look dirty, turn to browns and greens or get lighter."""
+    hue = hue % 1.0
+    if 0.19 < hue < 0.36:
+        if lightness < 0.56:
+            hue = 0.14 if hue < 0.27 else 0.40
+        else:
+            lightness = max(lightness, 0.76)
+    return oklch(lightness, chroma, hue)
+
+
 _SKINS = (
     ((0.998, 0.918, 0.866), 5),
     ((0.992, 0.878, 0.808), 5),
@@ -71,19 +82,19 @@ def body_colors(rng: np.random.Generator) -> tuple[Color, Color, Color, Color]:
     skin = tones[rng.choice(len(tones), p=np.array(weights) / sum(weights))]
     if rng.random() < 0.4:
         hair = _NATURAL_HAIR[rng.integers(len(_NATURAL_HAIR))]
-        hair = mix(hair, oklch(0.6, 0.1, rng.random()), 0.06)
+        hair = mix(hair, cheerful(0.6, 0.1, rng.random()), 0.06)
         hue = rng.random()
     else:
         hue = rng.random()
-        lightness = rng.choice([rng.uniform(0.32, 0.5), rng.uniform(0.55, 0.7), rng.uniform(0.72, 0.88)])
-        hair = oklch(lightness, rng.uniform(0.06, 0.16), hue)
+        lightness = rng.choice([rng.uniform(0.42, 0.54), rng.uniform(0.58, 0.72), rng.uniform(0.74, 0.9)])
+        hair = cheerful(lightness, rng.uniform(0.06, 0.16), hue)
     tips = hair
     if rng.random() < 0.3:
-        tips = oklch(
+        tips = cheerful(
             rng.uniform(0.5, 0.85), rng.uniform(0.1, 0.17), hue + rng.choice([0.08, -0.08, 0.33, 0.5])
         )
     eye_hue = hue + rng.choice([0.0, 0.5, 0.33, 0.12]) + rng.uniform(-0.05, 0.05)
-    eye = oklch(rng.uniform(0.55, 0.72), rng.uniform(0.11, 0.19), eye_hue)
+    eye = cheerful(rng.uniform(0.55, 0.72), rng.uniform(0.11, 0.19), eye_hue)
     return skin, hair, tips, eye
 
 
@@ -93,13 +104,13 @@ def clothes_colors(rng: np.random.Generator, skin: Color) -> dict[str, Color]:
     second = hue + rng.choice([0.0, 0.08, -0.08, 0.42, 0.5, 0.33])
     accent_hue = hue + rng.choice([0.5, 0.33, -0.33, 0.42, 0.08])
     u = rng.uniform
-    white = oklch(u(0.95, 0.985), 0.006, hue)
-    dark = oklch(u(0.24, 0.34), u(0.01, 0.05), second)
-    accent = oklch(u(0.6, 0.75), u(0.14, 0.2), accent_hue)
-    vivid = oklch(u(0.5, 0.7), u(0.12, 0.19), hue)
-    pastel = oklch(u(0.82, 0.9), u(0.05, 0.09), hue)
-    deep = oklch(u(0.34, 0.46), u(0.06, 0.12), second)
-    soft = oklch(u(0.66, 0.8), u(0.05, 0.11), second)
+    white = cheerful(u(0.95, 0.985), 0.006, hue)
+    dark = cheerful(u(0.27, 0.36), u(0.02, 0.06), second)
+    accent = cheerful(u(0.6, 0.75), u(0.14, 0.2), accent_hue)
+    vivid = cheerful(u(0.5, 0.7), u(0.12, 0.19), hue)
+    pastel = cheerful(u(0.82, 0.9), u(0.05, 0.09), hue)
+    deep = cheerful(u(0.38, 0.52), u(0.08, 0.14), second)
+    soft = cheerful(u(0.66, 0.8), u(0.05, 0.11), second)
     schemes = (
         (white, deep, deep),
         (white, vivid, vivid),
@@ -109,7 +120,9 @@ def clothes_colors(rng: np.random.Generator, skin: Color) -> dict[str, Color]:
         (pastel, soft, white),
         (dark, vivid, accent),
         (deep, soft, white),
-        (deep, deep, accent),
+        (white, soft, accent),
+        (white, dark, accent),
+        (vivid, soft, white),
         (dark, dark, accent),
         (soft, dark, white),
     )
@@ -118,13 +131,13 @@ def clothes_colors(rng: np.random.Generator, skin: Color) -> dict[str, Color]:
         top = deep  # or the shirt reads as bare skin
     if abs(luma(bottom) - luma(skin)) < 0.07 and max(bottom) - min(bottom) < 0.3:
         bottom = deep
-    legs = (white, dark, dark, bottom, oklch(0.22, 0.02, hue), accent)[
+    legs = (white, dark, dark, bottom, cheerful(0.22, 0.02, hue), accent)[
         rng.choice(6, p=[0.3, 0.2, 0.1, 0.1, 0.2, 0.1])
     ]
     if abs(luma(legs) - luma(skin)) < 0.06:
         legs = dark
-    brown = oklch(u(0.34, 0.5), u(0.04, 0.08), 0.14)
-    shoes = (brown, dark, white, bottom, accent, oklch(0.25, 0.02, hue))[
+    brown = cheerful(u(0.34, 0.5), u(0.04, 0.08), 0.14)
+    shoes = (brown, dark, white, bottom, accent, cheerful(0.25, 0.02, hue))[
         rng.choice(6, p=[0.3, 0.2, 0.15, 0.1, 0.1, 0.15])
     ]
     return {

@@ -91,7 +91,7 @@ def top(d) -> np.ndarray:
         draw.line([(128, 0), (128, 255)], fill=ink(line), width=2)
         for y in range(40 if d.top == "blouse" else 130, 250, 34):
             for x in (128,) if d.top != "coat" else (112, 144):
-                draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=ink(mark))
+                draw.ellipse([x - 2.6, y - 4, x + 2.6, y + 4], fill=ink(mark))
     elif d.top == "hoodie":
         draw.line([(128, 0), (128, 255)], fill=ink(mark), width=3)
         for s in (-1, 1):
@@ -107,7 +107,7 @@ def top(d) -> np.ndarray:
         draw.rectangle([0, 236, 255, 255], fill=ink(tuple(0.86 * c for c in base)))
     elif d.top == "t_shirt" and d.top_pattern == "plain":
         points = _emblem(d.seed * 7 + d.costume)
-        draw.polygon([(128 + 20 * x, 78 + 27 * y) for x, y in points], fill=ink(mark))
+        draw.polygon([(128 + 17 * x, 80 + 27 * y) for x, y in points], fill=ink(mark))
     return np.asarray(image).copy()
 
 
@@ -150,3 +150,13 @@ def legwear(d) -> np.ndarray:
         return pattern("hem_lines", d.legwear_color, _mark(d, d.legwear_color), 128)[::-1].copy()
     tile = pattern(d.legwear_pattern, d.legwear_color, _mark(d, d.legwear_color), 64)
     return np.tile(tile, (2, 1, 1))
+
+
+def neck(skin: Color, shade: Color, size: int = 64) -> np.ndarray:
+    """(size, size, 4) uint8: the shadow that the head throws, pointed at the front (u = 0.5)."""
+    v, u = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size), indexing="ij")
+    edge = 0.42 + 0.20 * np.clip(1 - np.abs(u - 0.5) / 0.22, 0, 1) - 0.10 * (np.abs(u - 0.5) > 0.25)
+    out = np.empty((size, size, 4), np.uint8)
+    out[:] = to_texels(skin)
+    out[v < edge] = to_texels(shade)
+    return out
