@@ -74,7 +74,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.data_dir = ""  # TFDS's default.
     config.data.prepare = demo  # Build the dataset first if it is not there.
     config.data.train_split = "train"
-    config.data.eval_split = "test"
+    config.data.eval_split = "validation"
     config.data.threads = 2 if demo else 16
     config.data.prefetch = 16 if demo else 128
 

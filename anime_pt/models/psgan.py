@@ -55,13 +55,15 @@ def _name(resolution: int) -> str:
     return f"{resolution}x{resolution}"
 
 
-def _with_pose(x: jax.Array, pose: PosePyramid, resolution: int, pose_channels: int) -> jax.Array:
+def _with_pose(x: jax.Array, pose: PosePyramid, pose_channels: int) -> tuple[jax.Array, ...]:
+    """Inputs for `EqualizedConv`: features, then the pose map of their resolution."""
     if not pose_channels:
-        return x
+        return (x,)
+    resolution = x.shape[1]
     if resolution not in pose or pose[resolution].shape != (*x.shape[:3], pose_channels):
         have = {r: p.shape for r, p in pose.items()}
         raise ValueError(f"need a pose map {(*x.shape[:3], pose_channels)} at {resolution}; have {have}")
-    return jnp.concatenate([x, pose[resolution].astype(x.dtype)], axis=-1)
+    return x, pose[resolution].astype(x.dtype)
 
 
 class _Start(nnx.Module):
@@ -78,7 +80,7 @@ class _Start(nnx.Module):
         gain = math.sqrt(2) / 4  # Not sqrt(2): each of the 16 cells is fed by all latents.
         x = jnp.einsum("bz,zhwc->bhwc", latents, kernel * (gain / math.sqrt(kernel.shape[0])))
         x = layers.pixel_norm(layers.leaky_relu(x + self.bias[...]))
-        x = self.conv(_with_pose(x, pose, 4, self.pose_channels))
+        x = self.conv(*_with_pose(x, pose, self.pose_channels))
         return layers.pixel_norm(layers.leaky_relu(x))
 
 
@@ -91,9 +93,8 @@ class _Up(nnx.Module):
         self.pose_channels = pose_channels
 
     def __call__(self, x, pose):
-        x = layers.upsample(x)
-        x = _with_pose(x, pose, x.shape[1], self.pose_channels)
-        x = layers.pixel_norm(layers.leaky_relu(self.conv0(x)))
+        x = _with_pose(layers.upsample(x), pose, self.pose_channels)
+        x = layers.pixel_norm(layers.leaky_relu(self.conv0(*x)))
         return layers.pixel_norm(layers.leaky_relu(self.conv1(x)))
 
 
@@ -106,8 +107,7 @@ class _Down(nnx.Module):
         self.pose_channels = pose_channels
 
     def __call__(self, x, pose):
-        x = _with_pose(x, pose, x.shape[1], self.pose_channels)
-        x = layers.leaky_relu(self.conv0(x))
+        x = layers.leaky_relu(self.conv0(*_with_pose(x, pose, self.pose_channels)))
         return layers.leaky_relu(layers.mean_pool(self.conv1(x)))
 
 
@@ -123,7 +123,7 @@ class _End(nnx.Module):
 
     def __call__(self, x, pose):
         x = layers.minibatch_stddev(x, self.stddev_group_size)
-        x = layers.leaky_relu(self.conv(_with_pose(x, pose, 4, self.pose_channels)))
+        x = layers.leaky_relu(self.conv(*_with_pose(x, pose, self.pose_channels)))
         x = layers.leaky_relu(self.dense0(x.reshape(x.shape[0], -1)))
         return self.dense1(x)[:, 0]
 
