@@ -36,6 +36,8 @@ def main(_: Sequence[str]) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
 
     config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+    if _MODE.value != "train" and not (workdir / train.CONFIG_FILE).exists():
+        raise FileNotFoundError(f"{workdir} holds no run; train first")
     if config.data.prepare:
         from tfds_builders import build
 

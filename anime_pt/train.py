@@ -79,9 +79,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check(config: ml_collections.ConfigDict, algorithm: recipe.Recipe, mesh: jax.sharding.Mesh) -> None:
-    """Raises ValueError for what would otherwise fail late: batches that do not divide over the mesh."""
+    """Raises ValueError for what would fail late: batches that do not divide, images that are too small."""
     for stage in algorithm.stages:
         sharding.check_batch(mesh, stage.batch_size, f"stage {stage.name}")
+        pipeline.check_resolution(config, stage.resolution)
     sharding.check_batch(mesh, config.eval.batch_size, "config.eval")
 
 

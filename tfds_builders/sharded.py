@@ -55,7 +55,12 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _manual_dir(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
         """The folder of files that the user provides; None for datasets that need none."""
-        return pathlib.Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
+        if not self.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            return None
+        try:
+            return pathlib.Path(dl_manager.manual_dir)
+        except AssertionError as error:  # What TFDS raises for a folder that is absent or empty.
+            raise FileNotFoundError(f"{error} (give the folder with --manual_dir)") from error
 
     def _shard_iterators_per_split(self, dl_manager):
         shards = self._shards(self._manual_dir(dl_manager))

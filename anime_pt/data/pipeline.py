@@ -38,11 +38,7 @@ class Resize(grain.transforms.Map):
         h, w = example["image"].shape[:2]
         if (h, w) == (self.height, self.width):
             return example
-        if h < self.height or w < self.width:
-            raise ValueError(
-                f"images of {h}x{w} cannot train at {self.height}x{self.width}; "
-                "build the dataset at that resolution or lower config.resolution"
-            )
+        _refuse_enlarging((h, w), (self.height, self.width))
         out = dict(example)
         for name in ("image", "mask"):
             if name in example:
@@ -52,6 +48,20 @@ class Resize(grain.transforms.Map):
             scale = np.array([self.width / w, self.height / h, 1], np.float32)
             out["keypoints"] = example["keypoints"] * scale
         return out
+
+
+def _refuse_enlarging(have: tuple[int, int], want: tuple[int, int]) -> None:
+    if have[0] < want[0] or have[1] < want[1]:
+        raise ValueError(
+            f"images of {have[0]}x{have[1]} cannot train at {want[0]}x{want[1]}; "
+            "take a dataset of that resolution, or a schedule that ends earlier"
+        )
+
+
+def check_resolution(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
+    """Raises ValueError if the dataset's images are smaller than the (height, width) asked for."""
+    features = sources.builder(config.data.name, config.data.data_dir).info.features
+    _refuse_enlarging(features["image"].shape[:2], resolution)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,13 @@ pose is an A-pose, since arms hang more often than they rise.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from anime_pt.avatars.procedural import mesh
 from anime_pt.avatars.procedural.description import Description
-from anime_pt.avatars.procedural.mesh import Patch, curve
+from anime_pt.avatars.procedural.mesh import Patch
 
 ARM_DROP = np.radians(40)  # below the horizontal, in rest
 
@@ -44,10 +45,15 @@ class Tube:
     blends: tuple[float, ...]
     power: float = 2.0
 
-    def frame(self, t: np.ndarray):
-        """Centres (r, 3) and half sizes (r,) at `t`."""
-        center = np.stack([curve(t, self.knots, self.centers[:, i]) for i in range(3)], -1)
-        return center, *(curve(t, self.knots, a) for a in (self.widths, self.fronts, self.backs))
+    @functools.cached_property
+    def _curve(self) -> mesh.Curve:
+        sizes = np.stack([self.widths, self.fronts, self.backs], 1)
+        return mesh.Curve(self.knots, np.concatenate([self.centers, sizes], 1))
+
+    def frame(self, t):
+        """Centres (..., 3) and half sizes (...): width, front, back; at `t`."""
+        v = self._curve(np.asarray(t, float))
+        return v[..., :3], v[..., 3], v[..., 4], v[..., 5]
 
     def point(self, t, angle, offset=0.0) -> np.ndarray:
         """Surface points; angle 0 is the back, a quarter turn is the right side, a half turn the front."""

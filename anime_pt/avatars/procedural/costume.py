@@ -108,7 +108,7 @@ def _top(tailor: Tailor):
     top = tailor.cloth("top", "top", d.top_color, texture)
     plain = tailor.cloth("sleeve", "top", d.top_color, textures.sleeve(d))
     lining = tailor.lining("top", "top", d.top_color)
-    shell = torso.patch(_neckline(tailor), bottom, rounded, 16, 32)
+    shell = torso.patch(_neckline(tailor), bottom, rounded, 14, 28)
     builder.add_shell(top, lining, shell, 0.002)
     _sleeves(tailor, plain, lining, loose)
     _collar(tailor, loose)
@@ -279,7 +279,7 @@ def _bottom(tailor: Tailor):
     shorts = tailor.cloth("shorts", "bottom", legs_color)
     gap = 0.0025 if has_skirt else 0.0058
     builder.add(
-        shorts, torso.patch(-float(body.level(waist)), torso.knots[-1], gap, 12, 28, close=(True, True))
+        shorts, torso.patch(-float(body.level(waist)), torso.knots[-1], gap, 9, 24, close=(True, True))
     )
     knee = -body.knee_y
     hip = -body.hip_y
@@ -297,7 +297,7 @@ def _bottom(tailor: Tailor):
         + flare * np.clip((t - hip) / (reach - hip), 0, 1)
     )
     inside = tailor.lining("bottom", "bottom", legs_color)
-    patch = leg.patch(root, reach, offset, 12, 18)
+    patch = leg.patch(root, reach, offset, 9, 16)
     for p in (patch, patch.mirrored()):
         builder.add_shell(shorts, inside, p, 0.002)
     tailor.leg_cover = reach
@@ -334,7 +334,7 @@ def _skirt(tailor: Tailor, color: Color, waist: float, kind: str = ""):
         texture = textures.plain(d.top_color)
     elif kind == "pleated":
         hem = skirt.leg_share(body, d.hem)
-        made = skirt.Skirt(body, waist, hem, 0.36, pleats=20)
+        made = skirt.Skirt(body, waist, hem, 0.36, pleats=16)
         texture = textures.skirt(d, color)
     elif kind == "flared":
         hem = skirt.leg_share(body, d.hem)

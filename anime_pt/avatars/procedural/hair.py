@@ -126,10 +126,10 @@ class Hair:
 
     def _cap(self):
         """Skull cap with a hairline, so that no skin shows between locks."""
-        phi = np.linspace(-np.pi, np.pi, 41)
+        phi = np.linspace(-np.pi, np.pi, 33)
         a = np.abs(phi)
         end = mesh.curve(a, [0, 0.6, 1.0, 1.35, 1.75, 2.4, np.pi], [0.50, 0.52, 0.62, 0.95, 1.02, 1.16, 1.20])
-        k = np.linspace(0, 1, 15)[:, None]
+        k = np.linspace(0, 1, 12)[:, None]
         s = k * end[None]
         edge = mesh.smoothstep(k, 0.82, 1.0)
         lift = -0.012 - 0.035 * edge - np.maximum(s - _EQUATOR, 0) * 0.22
@@ -143,7 +143,7 @@ class Hair:
         u, kind, side = self.rng.uniform, self.d.bangs, self.d.part_side
         chibi = self.body.chibi
         brow = 0.715 + 0.03 * (1 - chibi)  # s at which straight bangs end, just above the eyes
-        rows = 10
+        rows = 8
         if kind == "straight":
             phis, ends, tip, width = np.linspace(-0.92, 0.92, 7), np.full(7, brow), 0.75, 0.125
         elif kind == "zigzag":
@@ -213,7 +213,7 @@ class Hair:
     ):
         """Locks around the back of the head from ear to ear, ending near `end`."""
         u = self.rng.uniform
-        rows = rows or (12 if end < 1.8 else 16)
+        rows = rows or (9 if end < 1.8 else 13)
         weights = self._back_chains(end, name) if name else None
         phis = np.linspace(start, 2 * np.pi - start, count)
         order = np.r_[np.arange(0, count, 2), np.arange(1, count, 2)]

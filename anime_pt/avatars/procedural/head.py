@@ -4,7 +4,7 @@ import numpy as np
 
 from anime_pt.avatars.procedural import mesh
 from anime_pt.avatars.procedural.body import Body, _lerp
-from anime_pt.avatars.procedural.mesh import Patch, curve
+from anime_pt.avatars.procedural.mesh import Patch
 
 # Head heights above the chin, then half width, and z of the front, the widest line and the back.
 _LEVELS = np.array(
@@ -43,7 +43,7 @@ class Head:
         levels[:, 1] *= 1 + chibi * 0.14 * np.exp(-(((y - 0.25) / 0.22) ** 2)) + 0.05 * chibi
         levels[:, 1] *= 1 + 0.07 * m * (1 - chibi) * np.exp(-(((y - 0.12) / 0.12) ** 2))
         levels[:, 1] *= _lerp(0.97, 1.0, chibi)
-        self._levels = levels
+        self._section = mesh.Curve(levels[:, 0], levels[:, 1:])
         self.eye_y = float(_lerp(0.415 + 0.01 * m, 0.385, chibi))
         self.nose_y = float(_lerp(0.235, 0.245, chibi))
         self.mouth_y = float(_lerp(0.135, 0.150, chibi))
@@ -51,7 +51,7 @@ class Head:
 
     def section(self, y):
         """Half width and front, middle, back z at heights `y`, each of the shape of `y`."""
-        return tuple(curve(y, self._levels[:, 0], self._levels[:, i]) for i in range(1, 5))
+        return tuple(np.moveaxis(self._section(y), -1, 0))
 
     def point(self, y, angle, offset=0.0) -> np.ndarray:
         """Surface points in body units. Angle 0 is the front, positive to the character's left."""

@@ -96,29 +96,47 @@ def grid_triangles(rows: int, columns: int) -> np.ndarray:
     return quads.reshape(-1, 3)
 
 
-def _pchip_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    h = np.diff(x)
-    d = np.diff(y) / h
-    slopes = np.zeros(len(x))
+def pchip_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Slopes (n, k) of the monotone cubic through (x (n,), y (n, k))."""
+    h = np.diff(x)[:, None]
+    d = np.diff(y, axis=0) / h
+    slopes = np.zeros_like(y)
     w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    inner = d[1:] * d[:-1] > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        slopes[1:-1] = np.where(inner, (w1 + w2) / (w1 / d[:-1] + w2 / d[1:]), 0.0)
+        mean = (w1 + w2) / (w1 / d[:-1] + w2 / d[1:])
+    slopes[1:-1] = np.where(d[1:] * d[:-1] > 0, mean, 0.0)
     slopes[0], slopes[-1] = d[0], d[-1]
     return slopes
 
 
-def curve(x: np.ndarray, xs, ys) -> np.ndarray:
-    """Monotone cubic (PCHIP) through (xs, ys), constant outside; the shape of `x`."""
-    knots, values = np.asarray(xs, float), np.asarray(ys, float)
-    slopes = _pchip_slopes(knots, values)
-    x = np.clip(x, knots[0], knots[-1])
-    i = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-    h = knots[i + 1] - knots[i]
-    t = (x - knots[i]) / h
-    a, b = (1 + 2 * t) * (1 - t) ** 2, t * t * (3 - 2 * t)
-    c, d = t * (1 - t) ** 2 * h, t * t * (t - 1) * h
-    return a * values[i] + b * values[i + 1] + c * slopes[i] + d * slopes[i + 1]
+class Curve:
+    """Monotone cubics (PCHIP) through knots, several channels at once; constant outside."""
+
+    def __init__(self, xs, ys):
+        """Takes knots `xs` (n,) and values `ys` (n, k)."""
+        self.xs, self.ys = np.asarray(xs, float), np.asarray(ys, float)
+        self.slopes = pchip_slopes(self.xs, self.ys)
+
+    def __call__(self, x) -> np.ndarray:
+        """Values of the shape of `x` with a last axis of k channels."""
+        xs = self.xs
+        x = np.minimum(np.maximum(x, xs[0]), xs[-1])
+        i = np.minimum(np.searchsorted(xs, x, side="right") - 1, len(xs) - 2)
+        h = xs[i + 1] - xs[i]
+        t = (x - xs[i]) / h
+        u = 1 - t
+        a, b = (1 + 2 * t) * u * u, t * t * (3 - 2 * t)
+        c, d = t * u * u * h, -t * t * u * h
+        e = np.expand_dims
+        return (
+            e(a, -1) * self.ys[i] + e(b, -1) * self.ys[i + 1]
+            + e(c, -1) * self.slopes[i] + e(d, -1) * self.slopes[i + 1]
+        )  # fmt: skip
+
+
+def curve(x, xs, ys) -> np.ndarray:
+    """One channel of `Curve`, of the shape of `x`."""
+    return Curve(xs, np.asarray(ys, float)[:, None])(x)[..., 0]
 
 
 def smoothstep(x, low: float, high: float):

@@ -30,8 +30,8 @@ class Skirt:
         angles = 2 * np.pi * np.arange(CHAINS) / CHAINS
         joints = self.point(y[None], angles[:, None])
         self.chains = Chains(name, "hips", joints, True, "skirt", 0.5, 0.016)
-        columns = max(64, pleats * 4)
-        rows = 6 + int(14 * (self.top - hem) / 0.35)
+        columns = max(48, pleats * 4)
+        rows = 6 + int(10 * (self.top - hem) / 0.35)
         k = np.linspace(0, 1, rows)[:, None]
         angle = np.linspace(opening, 1 - opening, columns + 1)[None] * 2 * np.pi + (np.pi if opening else 0)
         yy = self.top + (hem - self.top) * k + 0 * angle

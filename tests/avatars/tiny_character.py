@@ -1,10 +1,6 @@
-"""A small character that needs no files, and where to find real ones."""
-
-import os
-import pathlib
+"""A small character that needs no files."""
 
 import numpy as np
-import pytest
 
 from anime_pt.avatars.character import Character, Material
 
@@ -45,7 +41,9 @@ def _ellipsoid(a: np.ndarray, b: np.ndarray, radius: float, rings: int = 10, sec
     side /= np.linalg.norm(side)
     frame = np.stack([side, axis, np.cross(side, axis)], 1)
     half = np.linalg.norm(b - a) / 2 + 0.6 * radius
-    t, p = np.meshgrid(np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, sectors + 1), indexing="ij")
+    t, p = np.meshgrid(
+        np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, sectors + 1), indexing="ij"
+    )
     sphere = np.stack([np.sin(t) * np.sin(p), np.cos(t), np.sin(t) * np.cos(p)], -1).reshape(-1, 3)
     radii = np.array([radius, half, radius])
     points = (sphere * radii) @ frame.T + (a + b) / 2
@@ -116,17 +114,3 @@ def build_tiny() -> Character:
         humanoid=index,
         landmarks=landmarks,
     )
-
-
-@pytest.fixture
-def tiny() -> Character:
-    return build_tiny()
-
-
-def asset_files(*extensions: str) -> list[pathlib.Path]:
-    """3D models below ANIME_PT_ASSETS (default ../shared/assets beside the repository), sorted."""
-    default = pathlib.Path(__file__).parents[2].parent / "shared" / "assets"
-    root = pathlib.Path(os.environ.get("ANIME_PT_ASSETS", default))
-    if not root.is_dir():
-        return []
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in extensions and p.is_file())

@@ -1,0 +1,104 @@
+"""Bad input to the commands: one clear line, a non-zero exit, nothing half-written."""
+
+import pytest
+
+from tests.conftest import command, flags_of
+
+DEMO = "--config=configs/psgan.py:demo"
+
+
+def fails(*arguments, **env):
+    """The one line that a failing command prints to stderr."""
+    result = command(*arguments, **env)
+    assert result.returncode in (1, 2), (result.returncode, result.stdout, result.stderr)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--config=configs/nothing.py"], "configs/nothing.py"),
+        ([DEMO, "--config.modell.latent_size=3"], "modell"),
+        ([DEMO, "--config.model.latent_size=three"], "latent_size"),
+        (["--config=configs/psgan.py:fast"], "fast"),
+        (["--config=configs/psgan.py:resolution=65"], "resolution"),
+        ([DEMO, "stray"], "stray"),
+        ([DEMO, "--modes=train"], "modes"),
+    ],
+)
+def test_flags(flags, says, tmp_path):
+    workdir = tmp_path / "run"
+    assert says in fails("anime_pt.main", f"--workdir={workdir}", *flags)
+    assert not workdir.exists()
+
+
+def test_dataset_that_is_not_built(tmp_path):
+    line = fails(
+        "anime_pt.main",
+        f"--workdir={tmp_path / 'run'}",
+        "--config=configs/psgan.py:dataset=unity_avatars/rigged_64,resolution=64",
+        f"--config.data.data_dir={tmp_path}",
+    )
+    assert f"python -m tfds_builders.build unity_avatars/rigged_64 --data_dir={tmp_path}" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_smaller_than_the_schedule(config, tmp_path):
+    config.model.resolution = 32
+    config.schedule.resolutions = (8, 16, 32)
+    line = fails("anime_pt.main", f"--workdir={tmp_path / 'run'}", *flags_of(config))
+    assert "16x16" in line and "32x32" in line
+
+
+def test_batch_that_does_not_divide(config, tmp_path):
+    config.mesh.data = 3
+    line = fails(
+        "anime_pt.main",
+        f"--workdir={tmp_path / 'run'}",
+        *flags_of(config),
+        XLA_FLAGS="--xla_force_host_platform_device_count=3",
+    )
+    assert "batch_size=8 does not divide over mesh.data=3" in line and "6 or 9" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_workdir_without_a_run(tmp_path):
+    assert "train first" in fails("anime_pt.sample", f"--workdir={tmp_path}")
+    assert "train first" in fails("anime_pt.main", "--mode=eval", f"--workdir={tmp_path}", DEMO)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["unity_avatar/procedural_64"], "there is no dataset 'unity_avatar'; known: unity_avatars"),
+        (["unity_avatars/procedural_65"], "has no config 'procedural_65'"),
+        (["unity_avatars/procedural_64", "--set=pose=3"], "use field=value with one of"),
+        (["unity_avatars/procedural_64", "--set=poses=many"], "poses is of type int"),
+        (["unity_avatars/procedural_64", "--set=characters=2"], "needs at least 3 characters"),
+        ([], "name a dataset"),
+    ],
+)
+def test_build(arguments, says, tmp_path):
+    assert says in fails("tfds_builders.build", f"--data_dir={tmp_path}", *arguments)
+
+
+def test_build_without_models(tmp_path):
+    (tmp_path / "models").mkdir()
+    line = fails(
+        "tfds_builders.build",
+        "unity_avatars/rigged_64",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--manual_dir={tmp_path / 'models'}",
+    )
+    assert "--manual_dir" in line and "one folder for each character" in line
+    (tmp_path / "models" / "readme.txt").touch()
+    line = fails(
+        "tfds_builders.build",
+        "unity_avatars/rigged_64",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--manual_dir={tmp_path / 'models'}",
+    )
+    assert "no .pmd or .pmx file" in line

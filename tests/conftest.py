@@ -1,0 +1,98 @@
+"""What several tests share: a small real dataset, a small real config, and the package's commands."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import ml_collections
+import pytest
+from absl import logging
+
+from configs import psgan as psgan_config
+from tfds_builders import build
+from tfds_builders.unity_avatars import unity_avatars_dataset_builder as unity_avatars
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TINY = "procedural_16_tiny"
+
+# Many tests compile the same steps, some in processes of their own.
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "xla"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+}
+for _name, _value in CACHE.items():
+    jax.config.update(_name.lower(), float(_value) if _name.endswith("SECS") else _value)
+logging.set_verbosity(logging.ERROR)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A TFDS folder, with Japanese letters and a space in its path, that holds `unity_avatars/TINY`."""
+    folder = tmp_path_factory.mktemp("データ set")
+    config = dataclasses.replace(
+        build.make("unity_avatars/procedural_64").builder_config,
+        name=TINY,
+        resolution=16,
+        characters=5,
+        costumes=1,
+        poses=12,
+    )
+    builder = unity_avatars.Builder(data_dir=folder, config=config)
+    builder.download_and_prepare(file_format="array_record")
+    return folder
+
+
+def tiny_config(data_dir: pathlib.Path) -> ml_collections.ConfigDict:
+    """PSGAN of 4 to 16 pixels, 4 + 4 + 4 + 4 + 4 steps of 8 images."""
+    config = psgan_config.get_config("demo")
+    config.model.update({"resolution": 16, "latent_size": 8, "fmap_base": 64, "fmap_max": 8})
+    config.schedule.resolutions = (4, 8, 16)
+    config.schedule.batch_sizes = (8, 8, 8)
+    config.schedule.learning_rates = (1e-3, 1e-3, 1e-3)
+    config.schedule.fade_images = (0, 32, 32)
+    config.schedule.stable_images = (32, 32, 32)
+    config.data.update({"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False})
+    config.eval.update({"every": 8, "batch_size": 8, "examples": 8, "samples": 2})
+    config.checkpoint.update({"every": 6, "keep": 2})
+    config.log.every = 2
+    config.sample_latents = 2
+    config.mesh.data = 1
+    return config
+
+
+@pytest.fixture
+def config(data_dir: pathlib.Path) -> ml_collections.ConfigDict:
+    return tiny_config(data_dir)
+
+
+def flags_of(config: ml_collections.ConfigDict) -> list[str]:
+    """The command line flags that turn `configs/psgan.py:demo` into this config."""
+    base = dict(_leaves(psgan_config.get_config("demo")))
+    out = ["--config=configs/psgan.py:demo"]
+    for name, value in _leaves(config):
+        if value != base[name]:
+            out.append(f"--config.{name}={value}")
+    return out
+
+
+def _leaves(config: ml_collections.ConfigDict, prefix: str = ""):
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def command(*arguments: object, timeout: float = 300, **env: str) -> subprocess.CompletedProcess:
+    """Runs `python -m ...` from the repository root."""
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | CACHE | {"JAX_PLATFORMS": "cpu"} | env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )

@@ -1,0 +1,36 @@
+"""One device and eight simulated devices, with both axes, train to the same numbers."""
+
+import numpy as np
+import pytest
+
+from anime_pt import metric_writer
+from tests.conftest import command, flags_of, tiny_config
+
+EIGHT = "--xla_force_host_platform_device_count=8"
+
+
+@pytest.fixture(scope="module")
+def runs(data_dir, tmp_path_factory):
+    """metrics.jsonl rows of one short run on each mesh."""
+
+    def run(data, spatial, fsdp_min_size=0):
+        config = tiny_config(data_dir)
+        config.schedule.resolutions = (8, 16)
+        for column in ("batch_sizes", "learning_rates", "fade_images", "stable_images"):
+            config.schedule[column] = config.schedule[column][:2]
+        config.mesh.update({"data": data, "spatial": spatial, "fsdp_min_size": fsdp_min_size})
+        workdir = tmp_path_factory.mktemp("mesh")
+        result = command("anime_pt.main", f"--workdir={workdir}", *flags_of(config), XLA_FLAGS=EIGHT)
+        assert result.returncode == 0, result.stderr
+        return metric_writer.read_metrics(workdir)
+
+    return {"1x1": run(1, 1), "8x1": run(8, 1), "4x2": run(4, 2), "2x4 fsdp": run(2, 4, 256)}
+
+
+@pytest.mark.parametrize("mesh", ["8x1", "4x2", "2x4 fsdp"])
+def test_meshes_agree(runs, mesh):
+    for one, many in zip(runs["1x1"], runs[mesh], strict=True):
+        assert one.keys() == many.keys()
+        for name in one.keys() - {"train/images_per_second"}:
+            # The same sums in another order: float32 noise, which training amplifies a little.
+            np.testing.assert_allclose(many[name], one[name], rtol=2e-3, atol=2e-4, err_msg=name)

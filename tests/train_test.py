@@ -1,0 +1,203 @@
+"""The loop: what a run leaves behind, and that a stopped one continues as if it had not stopped."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from anime_pt import checkpoint, metric_writer, recipe, train
+from tests.conftest import CACHE, ROOT, command, flags_of, tiny_config
+
+TOTAL = 20  # Steps of `tiny_config`.
+
+
+def final_state(config, workdir):
+    algorithm = recipe.make(config)
+    abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    with checkpoint.Checkpoints(workdir, read_only=True) as checkpoints:
+        return checkpoints.restore(abstract, jax.tree.map(lambda _: device, abstract))
+
+
+def assert_same_bits(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def timeless(workdir):
+    return [
+        {k: v for k, v in row.items() if "per_second" not in k} for row in metric_writer.read_metrics(workdir)
+    ]
+
+
+@pytest.fixture(scope="module")
+def unbroken(data_dir, tmp_path_factory):
+    """A whole run in this process; (config, workdir)."""
+    config = tiny_config(data_dir)
+    workdir = tmp_path_factory.mktemp("run") / "踊り run"
+    train.train(config, workdir)
+    return config, workdir
+
+
+def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
+    _, workdir = unbroken
+    # Saved every 6 steps and at the stages' ends; kept: the last two, of which one is also the best.
+    steps = sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
+    assert steps == [18, 20]
+    rows = metric_writer.read_metrics(workdir)
+    logged = [r["step"] for r in rows if "train/generator_loss" in r]
+    assert logged == list(range(2, TOTAL + 1, 2))
+    evaluated = [r["step"] for r in rows if "eval/iou" in r]
+    assert evaluated == [4, 8, 12, 16, 20]  # Every 8 steps, and at the ends 4, 12 and 20 of the stages.
+    assert sorted(p.stem for p in (workdir / "samples").glob("*.png")) == [f"{s:08d}" for s in evaluated]
+    assert (workdir / "curves.png").stat().st_size > 5_000
+    assert json.loads((workdir / "config.json").read_text())["recipe"] == "psgan"
+    images_seen = [r["train/images_seen"] for r in rows if "train/images_seen" in r]
+    # A row is the mean over two steps of 8 images.
+    assert images_seen == [8 * s - 4 for s in logged]
+
+
+def test_events_hold_the_same_scalars_as_metrics_jsonl(unbroken):
+    _, workdir = unbroken
+    points = {}
+    for file in (workdir / "events").glob("*tfevents*"):
+        data = file.read_bytes()
+        while data:  # TFRecord framing: length (8), crc (4), payload, crc (4).
+            length = int.from_bytes(data[:8], "little")
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    points[value.tag, event.step] = value.simple_value
+    rows = metric_writer.read_metrics(workdir)
+    wanted = {(k, r["step"]): v for r in rows for k, v in r.items() if k != "step"}
+    assert points.keys() == wanted.keys() and len(points) > 50
+    for key, value in wanted.items():
+        assert points[key] == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("stop_at", [2, 6, 14])
+def test_stopped_and_continued_equals_unbroken(unbroken, tmp_path, stop_at, monkeypatch):
+    # 2: before a checkpoint of the schedule, within a stage; 6: within a fade; 14: within the last fade.
+    config, reference = unbroken
+    fetch = train._Run._fetch
+
+    def interrupt(self, step, metrics):
+        if step == stop_at:
+            self._stop.asked = True
+        return fetch(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train._Run, "_fetch", interrupt)
+        with pytest.raises(train.command.Interrupted):
+            train.train(config, tmp_path)
+    train.train(config, tmp_path)
+    assert_same_bits(final_state(config, tmp_path), final_state(config, reference))
+    assert timeless(tmp_path) == timeless(reference)
+
+
+def test_killed_and_continued_equals_unbroken(unbroken, tmp_path):
+    config, reference = unbroken
+    arguments = ["anime_pt.main", f"--workdir={tmp_path}", *flags_of(config)]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | CACHE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("step 14/"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    result = command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "continuing from step 12 of 20" in result.stdout
+    assert_same_bits(final_state(config, tmp_path), final_state(config, reference))
+    assert timeless(tmp_path) == timeless(reference)
+
+
+def test_a_finished_run_does_nothing_more(unbroken, capsys):
+    config, workdir = unbroken
+    before = timeless(workdir)
+    state = train.train(config, workdir)
+    assert int(state.step) == TOTAL
+    assert timeless(workdir) == before
+
+
+def test_another_configs_workdir_is_refused(unbroken):
+    config, workdir = unbroken
+    other = config.copy_and_resolve_references()
+    other.model.latent_size = 16
+    with pytest.raises(train.WorkdirError, match=r"model\.latent_size: 8 there, 16 here"):
+        train.train(other, workdir)
+    free = config.copy_and_resolve_references()
+    free.log.every = 3
+    train.claim_workdir(free, workdir)
+    train.claim_workdir(config, workdir)
+
+
+def test_a_folder_of_something_else_is_refused(config, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(train.WorkdirError, match="not empty"):
+        train.train(config, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_non_finite_loss_stops_with_step_metrics_and_checkpoint(config, tmp_path):
+    from anime_pt.recipes import psgan
+
+    class Diverging(psgan.PSGAN):
+        def train_step(self, state, batch, key, stage):
+            new, metrics = super().train_step(state, batch, key, stage)
+            bad = jax.numpy.where(state.step == 9, jax.numpy.nan, 0.0)  # During the tenth update.
+            return new, metrics | {"train/generator_loss": metrics["train/generator_loss"] + bad}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psgan, "make", Diverging)
+        with pytest.raises(train.NonFiniteError) as error:
+            train.train(config, tmp_path)
+    message = str(error.value)
+    assert "step 10" in message and "generator_loss=nan" in message and "discriminator_loss=" in message
+    good = pathlib.Path(message.split("last good checkpoint: ")[1])
+    assert good.name == "6" and good.is_dir()
+
+
+def test_non_finite_parameters_are_not_saved(config, tmp_path):
+    from anime_pt.recipes import psgan
+
+    class Poisoned(psgan.PSGAN):
+        def train_step(self, state, batch, key, stage):
+            new, metrics = super().train_step(state, batch, key, stage)
+            bad = jax.numpy.where(state.step == 5, jax.numpy.nan, 1.0)
+            players = jax.tree.map(
+                lambda x: x * bad.astype(x.dtype) if x.dtype == "float32" else x, new.players
+            )
+            return new.replace(players=players), metrics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psgan, "make", Poisoned)
+        with pytest.raises(train.NonFiniteError, match=r"step 6.*parameters=nan"):
+            train.train(config, tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_a_batch_that_does_not_divide_over_the_mesh_is_refused():
+    from anime_pt import sharding
+
+    class Mesh:
+        shape = {"data": 8, "spatial": 1}
+
+    with pytest.raises(ValueError, match=r"stage 64x64: batch_size=12 .* use a batch of 8 or 16"):
+        sharding.check_batch(Mesh(), 12, "stage 64x64")
+    with pytest.raises(ValueError, match="needs 9 devices, but there are"):
+        sharding.make_mesh(9, 1, jax.devices() * 2)
