@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
+from anime_pt.avatars import camera, keypoints, mmd, poses, procedural, rasterise, rig
 from anime_pt.avatars.character import Character
 
 # Names of the random streams, so that one more draw in one of them moves no other.
@@ -158,7 +158,10 @@ def rigged_subjects(folder: pathlib.Path) -> tuple[list[Subject], list[str]]:
         try:
             character = mmd.load(path)
         except ValueError as error:
-            left_out.append(str(error))
+            left_out.append(f"left out: {error}")
+            continue
+        if not len(camera.drawn_vertices(character)):
+            left_out.append(f"left out: {path}: it has bones, but no surface")
             continue
         name = relative.parts[0] if len(relative.parts) > 1 else path.stem
         costume = "/".join(relative.parts[1:]) or relative.name
