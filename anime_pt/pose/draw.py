@@ -56,4 +56,4 @@ def draw_skeleton(
         cover = jnp.clip(width / 2 + 0.5 - distance, 0.0, 1.0)
         cover = (cover * (shown[..., a] & shown[..., b])[..., None, None])[..., None]
         canvas = canvas + cover * (colour - canvas)
-    return canvas
+    return jnp.clip(canvas, -1.0, 1.0)  # Rounding may leave the range.

@@ -279,7 +279,8 @@ class PSGAN:
         Returns:
           pose: the skeleton asked for (not for ProGAN).
           real: the image that the pose comes from.
-          ema_0, ema_1, ...: `config.sample_latents` images by the averaged generator.
+          sample_0, sample_1, ...: `config.sample_latents` images by the averaged generator. (Sorted by name,
+            as jit returns them, the columns come in this order.)
         """
         del key
         resolution = stage.resolution[0]
@@ -298,7 +299,7 @@ class PSGAN:
         for i, latent in enumerate(self._fixed_latents(self.config.sample_latents)):
             latents = jnp.broadcast_to(latent, (count, *latent.shape))
             images, _ = state.players["generator"].ema_net(latents, pose, resolution, alpha)
-            columns[f"ema_{i}"] = jnp.clip(images, -1, 1)
+            columns[f"sample_{i}"] = jnp.clip(images, -1, 1)
         return columns
 
 
