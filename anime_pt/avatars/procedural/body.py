@@ -181,8 +181,7 @@ class Body:
         if self.d.bust <= 0:
             return np.zeros_like(tt)
         y = -tt
-        apart = np.abs(np.sin(aa)) * np.sign(-np.cos(aa))  # front only
-        side = np.exp(-(((apart - 0.46) / 0.30) ** 2))
+        side = np.exp(-(((np.abs(np.sin(aa)) - 0.46) / 0.30) ** 2)) * mesh.smoothstep(-np.cos(aa), 0.0, 0.3)
         height = self.level(0.735)
         up = np.where(y > height, 0.085, 0.055) * self.trunk / 0.32 * 0.5
         return 0.027 * self.d.bust * side * np.exp(-(((y - height) / (up * 1.3)) ** 2))

@@ -239,6 +239,10 @@ class MeshBuilder:
                 normals = patch.normals
                 if normals is None:
                     normals = grid_normals(patch.positions, patch.wrap)
+                length = np.linalg.norm(normals, axis=-1, keepdims=True)
+                away = patch.positions - patch.positions.mean((0, 1))  # for points without a surface
+                normals = np.where(length > 1e-6, normals, away)
+                normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
                 joints, weights = _top_four(patch.weights, (r, c), bones)
                 out["positions"].append(patch.positions.reshape(-1, 3) * scale)
                 out["normals"].append(normals.reshape(-1, 3))

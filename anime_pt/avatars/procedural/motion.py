@@ -31,6 +31,8 @@ class Row:
       parent: bone index; `bones` (n, m) are the chains'.
       joints: (n, m + 1, 3) at rest. `outward`: (n, 3) horizontal unit vectors.
       rooms: (n, m + 1, c) distance to keep from each capsule.
+      halves: (n, m, c) the same in the middle of each segment.
+      slack: (n, m) how far segments reach into that room at rest, at most 0.
     """
 
     skirt: bool
@@ -41,6 +43,8 @@ class Row:
     joints: np.ndarray
     outward: np.ndarray
     rooms: np.ndarray
+    halves: np.ndarray
+    slack: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class Motion:
             solve = _swing if row.skirt else _hang
             solve(
                 globals_, character.rest[row.parent, :3, 3], row.parent, row.bones, row.joints, row.outward,
-                row.rooms, row.closed, row.stiffness, ends, self.capsule_radii,
+                row.rooms, row.halves, row.slack, row.closed, row.stiffness, ends, self.capsule_radii,
             )  # fmt: skip
         return globals_
 
@@ -92,12 +96,28 @@ def make(body: Body, chains: list[Chains], index: dict[str, int]) -> Motion | No
             else joints[:, -1] * [1, 0, 1]
         )
         outward = outward / np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-6)
-        gaps = _gaps(joints.reshape(-1, 3), ends, radii).reshape(*joints.shape[:2], -1)
-        rooms = np.minimum(gaps - 1e-4, c.radius * scale)
+        rooms, halves = (
+            np.minimum(
+                _gaps(p.reshape(-1, 3), ends, radii).reshape(*p.shape[:2], -1) - 1e-4, c.radius * scale
+            )
+            for p in (joints, np.ascontiguousarray(joints[:, 1:] + joints[:, :-1]) / 2)
+        )
         n, m = joints.shape[0], joints.shape[1] - 1
+        slack = _slack(joints, outward, rooms, c.closed, ends, radii)
         ids = np.array([[index[c.bone(i, j)] for j in range(m)] for i in range(n)], np.int64)
         rows.append(
-            Row(c.kind == "skirt", c.closed, c.stiffness, index[c.parent], ids, joints, outward, rooms)
+            Row(
+                c.kind == "skirt",
+                c.closed,
+                c.stiffness,
+                index[c.parent],
+                ids,
+                joints,
+                outward,
+                rooms,
+                halves,
+                slack,
+            )
         )
     ids = np.array([[index[a], index[b]] for a, b in bones], np.int64)
     return Motion(tuple(rows), ids, ends, radii)
@@ -204,7 +224,38 @@ def _clearance(start, direction, length, tangent, spread, origin, first, second,
 
 
 @numba.njit(cache=True, nogil=True)
-def _swing(globals_, origin, parent, bones, joints, outward, rooms, closed, stiffness, ends, radii):
+def _split(d, outward):
+    """Length of a rest segment in its radial plane, and its part along the tangent (down x outward)."""
+    aside = -d[0] * outward[2] + d[2] * outward[0]
+    return np.sqrt(d[1] ** 2 + (d @ outward) ** 2), aside
+
+
+@numba.njit(cache=True, nogil=True)
+def _slack(joints, outward, rooms, closed, ends, radii):
+    """See `Row.slack`."""
+    n, m = joints.shape[0], joints.shape[1] - 1
+    legs, leg_radii = ends[:LEGS], radii[:LEGS]
+    out = np.empty((n, m))
+    middle = np.zeros(3)
+    for i in range(n):
+        middle += joints[i, 0] / n
+    spread = np.tan(np.pi / n) if closed else 0.0
+    for i in range(n):
+        tangent = np.cross(np.array([0.0, -1.0, 0.0]), outward[i])
+        for j in range(m):
+            d = joints[i, j + 1] - joints[i, j]
+            length = np.sqrt(d @ d)
+            gap = _clearance(
+                joints[i, j], d / length, length, tangent, spread, middle, rooms[i, j], rooms[i, j + 1], legs, leg_radii
+            )  # fmt: skip
+            out[i, j] = min(0.0, gap - 1e-4)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _swing(
+    globals_, origin, parent, bones, joints, outward, rooms, halves, slack, closed, stiffness, ends, radii
+):
     """Skirt: each segment takes the least outward swing, in its radial plane, that clears the body."""
     n, m = bones.shape
     frame = np.ascontiguousarray(globals_[parent, :3, :3])
@@ -231,21 +282,20 @@ def _swing(globals_, origin, parent, bones, joints, outward, rooms, closed, stif
             tangent = np.cross(down, out)
             p = frame @ (joints[i, 0] - origin) + place
             for j in range(m):
-                d = joints[i, j + 1] - joints[i, j]
-                length = np.sqrt(d @ d)
+                planar, aside = _split(joints[i, j + 1] - joints[i, j], outward[i])
                 angle, best, best_gap = swing[i, j], swing[i, j], -1e9
                 while angle < _FAR:
-                    way = np.cos(angle) * down + np.sin(angle) * out
+                    step = planar * (np.cos(angle) * down + np.sin(angle) * out) + aside * tangent
                     gap = _clearance(
-                        p, way, length, tangent, spread, middle, rooms[i, j], rooms[i, j + 1], legs, leg_radii
+                        p, step, 1.0, tangent, spread, middle, rooms[i, j], rooms[i, j + 1], legs, leg_radii
                     )
                     if gap > best_gap + 1e-4:
                         best, best_gap = angle, gap
-                    if gap >= 0:
+                    if gap >= slack[i, j]:
                         break
                     angle += _STEP
                 swing[i, j] = best
-                p = p + length * (np.cos(best) * down + np.sin(best) * out)
+                p = p + planar * (np.cos(best) * down + np.sin(best) * out) + aside * tangent
         if sweep == 2:
             break
         for _ in range(3):
@@ -263,12 +313,11 @@ def _swing(globals_, origin, parent, bones, joints, outward, rooms, closed, stif
         axis = np.cross(down, out)
         p = frame @ (joints[i, 0] - origin) + place
         for j in range(m):
-            d = joints[i, j + 1] - joints[i, j]
-            length = np.sqrt(d @ d)
+            planar, aside = _split(joints[i, j + 1] - joints[i, j], outward[i])
             bone = bones[i, j]
             globals_[bone, :3, :3] = _turn(axis, swing[i, j] - rest[i, j]) @ frame
             globals_[bone, :3, 3] = p
-            p = p + length * (np.cos(swing[i, j]) * down + np.sin(swing[i, j]) * out)
+            p = p + planar * (np.cos(swing[i, j]) * down + np.sin(swing[i, j]) * out) + aside * axis
 
 
 @numba.njit(cache=True, nogil=True)
@@ -283,13 +332,15 @@ def _align(frame, start, end):
 
 
 @numba.njit(cache=True, nogil=True)
-def _hang(globals_, origin, parent, bones, joints, outward, rooms, closed, stiffness, ends, radii):
+def _hang(
+    globals_, origin, parent, bones, joints, outward, rooms, halves, slack, closed, stiffness, ends, radii
+):
     """Hair and capes: segments fall as at rest, whatever the head does, but go round the body."""
     n, m = bones.shape
     frame = np.ascontiguousarray(globals_[parent, :3, :3])
     place = globals_[parent, :3, 3]
     # what the parent's heading alone would do to the rest shape
-    ahead = frame @ np.array([0.0, 0.0, 1.0]) + 0.3 * (frame @ np.array([0.0, -1.0, 0.0])) * 0.0
+    ahead = frame @ np.array([0.0, 0.0, 1.0])
     yaw = np.arctan2(ahead[0], ahead[2])
     upright = _turn(np.array([0.0, 1.0, 0.0]), yaw)
     for i in range(n):
@@ -307,7 +358,7 @@ def _hang(globals_, origin, parent, bones, joints, outward, rooms, closed, stiff
                 for s in (0.5, 1.0):
                     q = p + way * (length * s)
                     for c in range(len(ends)):
-                        room = rooms[i, j, c] + (rooms[i, j + 1, c] - rooms[i, j, c]) * s
+                        room = halves[i, j, c] if s < 1 else rooms[i, j + 1, c]
                         gap, out = _gap(q, ends[c, 0], ends[c, 1], radii[c, 0], radii[c, 1])
                         if gap < room:
                             q = q + out * (room - gap) * 1.02
