@@ -88,10 +88,10 @@ def _front(points: np.ndarray, triangles: np.ndarray, x: float, y: float) -> flo
     with np.errstate(divide="ignore", invalid="ignore"):
         s = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / area
         t = (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]) / area
-    hit = (s >= 0) & (t >= 0) & (s + t <= 1)
+        hit = (area != 0) & (s >= 0) & (t >= 0) & (s + t <= 1)
     if not hit.any():
         return None
-    return float((a[:, 2] + s * u[:, 2] + t * v[:, 2])[hit].max())
+    return float((a[hit, 2] + s[hit] * u[hit, 2] + t[hit] * v[hit, 2]).max())
 
 
 def landmarks(

@@ -75,7 +75,8 @@ def _shared_normals(positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Mean normal of the vertices in one place, so that hulls do not tear open at hard edges."""
     if not len(positions):
         return normals
-    grid = np.round(np.nan_to_num(positions.astype(np.float64), posinf=0, neginf=0) * 1e5).astype(np.int64)
+    grid = np.nan_to_num(positions.astype(np.float64), posinf=0, neginf=0).clip(-1e6, 1e6)
+    grid = np.round(grid * 1e5).astype(np.int64)
     order = np.lexsort(grid.T)
     new = np.ones(len(order), bool)
     new[1:] = (grid[order[1:]] != grid[order[:-1]]).any(1)
@@ -137,7 +138,8 @@ def pack(character: Character) -> Packed:
     hull_alphas = np.where(outlines > 0, hull_colors[:, 3], 0).astype(np.float32)
     hull_colors[:, :3] *= hull_colors[:, 3:]
 
-    a, b, c = (uvs[triangles[:, i]].astype(np.float64) for i in range(3))
+    finite = np.nan_to_num(uvs.astype(np.float64), posinf=0, neginf=0).clip(-1e6, 1e6)
+    a, b, c = (finite[triangles[:, i]] for i in range(3))
     areas = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (c - a)[:, 0] * (b - a)[:, 1])
     texel_counts = (widths[:count, 0] * heights[:count, 0].astype(np.float64))[triangle_materials]
     sphere_names = [m.sphere_mode if m.sphere is not None else "" for m in materials]
@@ -154,7 +156,7 @@ def pack(character: Character) -> Packed:
         triangles=triangles,
         triangle_materials=triangle_materials,
         sources=order.astype(np.int32),
-        uv_areas=np.nan_to_num(areas * texel_counts, posinf=0).astype(np.float32),
+        uv_areas=(areas * texel_counts).astype(np.float32),
         starts=np.searchsorted(triangle_materials, np.arange(count + 1)).astype(np.int32),
         modes=modes,
         double_sided=np.array([m.double_sided for m in materials], bool),
