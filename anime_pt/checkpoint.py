@@ -124,6 +124,7 @@ class Checkpoints:
           ValueError: the checkpoint is of another model.
         """
         step = self._require(step)
+        self._check_shapes(abstract_state, step)
         template = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract_state, shardings
         )
@@ -159,6 +160,22 @@ class Checkpoints:
         params = read["ema"] if kind == "ema" else read["net"]["params"]
         stats = read["net"]["stats"] if wanted.net.stats else wanted.net.stats
         return Net(params, stats, wanted.net.structure)
+
+    def _check_shapes(self, abstract_state: TrainState, step: int) -> None:
+        # Orbax finds a mismatch only while it reads, and then leaves threads that complain at exit.
+        def shapes(tree):
+            leaves = jax.tree_util.tree_leaves_with_path(tree)
+            name = lambda path: jax.tree_util.keystr(path, simple=True, separator=".")
+            return {name(path): tuple(leaf.shape) for path, leaf in leaves}
+
+        ours, theirs = shapes(abstract_state), shapes(self._manager.item_metadata(step)["state"])
+        differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+        if differing:
+            first = differing[0]
+            raise ValueError(
+                f"checkpoint {self.directory(step)} is of another model: {len(differing)} arrays differ, "
+                f"first {first}: {theirs.get(first, 'absent')} there, {ours.get(first, 'absent')} here"
+            )
 
     def _require(self, step: int | None) -> int:
         step = self.latest_step if step is None else step
