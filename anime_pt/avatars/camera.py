@@ -81,6 +81,7 @@ def _bounds(vertices, positions, joints, weights, matrices):
 def drawn_vertices(character: Character) -> np.ndarray:
     """Indices (n,) int32 of the vertices that belong to a triangle that is not wholly transparent."""
     if "drawn_vertices" not in character.derived:
+        character.check()
         shown = np.array([m.color[3] > 0 for m in character.materials], bool)
         triangles = character.triangles
         if len(triangles):

@@ -143,3 +143,21 @@ class Character:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "derived": {}}
+
+    def check(self) -> None:
+        """Raises ValueError if an index points nowhere: compiled loops would read outside their arrays."""
+        if "checked" in self.derived:
+            return
+        counts = {
+            "vertex": (self.triangles, len(self.positions)),
+            "material": (self.triangle_materials, len(self.materials)),
+            "bone": (self.joints, len(self.rest)),
+            "parent": (self.parents + 1, len(self.rest) + 1),
+        }
+        for what, (indices, count) in counts.items():
+            if indices.size and (indices.min() < 0 or indices.max() >= count):
+                raise ValueError(f"character {self.name!r}: a {what} index is outside its {count} values")
+        for name in ("positions", "normals", "uvs", "joints", "weights", "outline_scale"):
+            if len(getattr(self, name)) != len(self.positions):
+                raise ValueError(f"character {self.name!r}: {name} is not one for each vertex")
+        self.derived["checked"] = True

@@ -2,6 +2,9 @@
 
 Space: MMD is left-handed and faces -Z with 0.08 m to the unit, so Z is negated and triangles turn over.
 
+Weights of the kinds SDEF and QDEF are read and skinned linearly, as BDEF2 and BDEF4. Physics does not run:
+hair and skirts follow their bones rigidly.
+
 Colour follows MMD under its default light: min(1, 0.6 diffuse + ambient), times the texture, times or
 plus the sphere map, times the toon. MMD's own toon01 to toon10 are not distributed here; `_SHARED_TOONS`
 has ramps of the same kind. A toon file beside the model wins.
@@ -18,21 +21,22 @@ import pathlib
 import cv2
 import numpy as np
 
-from anime_pt.avatars import mmd_humanoid, pmd, pmx
+from anime_pt.avatars import mmd_humanoid, pmd, pmx, segments
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import REQUIRED_ROLES, Append, Character, Material
 from anime_pt.avatars.textures import Textures
 
 UNIT = 0.08  # Metres.
 _FLIP = np.array([1.0, 1.0, -1.0])
-# Shared toon -> colour of the shaded half; the lit half is white. Two have a gradient.
+_WHITE = (255, 255, 255)
+# Shared toon -> colours at rows of the ramp, of which row 0 faces the light; the others are white.
 _SHARED_TOONS = {
-    1: (205, 205, 205),
-    2: (245, 226, 226),
-    3: (155, 155, 155),
-    4: (248, 240, 236),
-    5: "warm",
-    6: "metal",
+    1: {15: _WHITE, 16: (205, 205, 205)},
+    2: {15: _WHITE, 16: (245, 226, 226)},
+    3: {15: _WHITE, 16: (155, 155, 155)},
+    4: {15: _WHITE, 16: (248, 240, 236)},
+    5: {10: _WHITE, 22: (245, 222, 210)},  # A soft terminator for skin.
+    6: {0: (255, 255, 230), 10: (255, 240, 170), 20: (200, 160, 70), 31: (235, 205, 120)},  # Gold.
 }
 # Words in the names of materials and textures -> part, in the order of testing.
 _PART_WORDS = (
@@ -84,7 +88,8 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         if bone.kind == pmd.KIND_APPEND:
             source = bone.ik
         elif bone.kind == pmd.KIND_APPEND_SHARE:
-            source, ratio = bone.tail, bone.ik / 100
+            # A percentage as a signed number in an unsigned field.
+            source, ratio = bone.tail, float(np.array(bone.ik & 0xFFFF, np.uint16).view(np.int16)) / 100
         if 0 <= source < len(model.bones) and source != i:
             appends.append(Append(i, source, ratio))
     base = next((m.indices for m in model.morphs if m.panel == 0), None)
@@ -216,9 +221,8 @@ def _color(diffuse, ambient) -> tuple[float, float, float, float]:
 
 def _ramp(name: str, textures: Textures) -> np.ndarray:
     """(32, 3) uint8 of a toon file, else of the shared toon of that name, else white."""
-    ramp = np.full((32, 3), 255, np.uint8)
     if not name:
-        return ramp
+        return np.full((32, 3), 255, np.uint8)
     stem = pathlib.PurePath(name.replace("\\", "/")).stem.lower()
     number = int(stem[4:]) if stem.startswith("toon") and stem[4:].isdigit() else -1
     image = textures.read(name, quiet=0 <= number <= 10)
@@ -227,19 +231,9 @@ def _ramp(name: str, textures: Textures) -> np.ndarray:
         return cv2.resize(column.astype(np.float32), (1, 32), interpolation=cv2.INTER_AREA)[:, 0].astype(
             np.uint8
         )
-    shade = _SHARED_TOONS.get(number, (255, 255, 255))
-    if shade == "warm":
-        # A soft terminator with a warm tint, as for skin.
-        t = np.clip((np.arange(32) - 10) / 12, 0, 1)[:, None]
-        return (255 + t * (np.array([245, 222, 210]) - 255)).astype(np.uint8)
-    if shade == "metal":
-        # Bands of gold, dark at the terminator.
-        keys = np.array([[255, 255, 230], [255, 240, 170], [200, 160, 70], [235, 205, 120]], float)
-        return np.stack([np.interp(np.arange(32), [0, 10, 20, 31], keys[:, c]) for c in range(3)], 1).astype(
-            np.uint8
-        )
-    ramp[16:] = shade
-    return ramp
+    stops = _SHARED_TOONS.get(number, {0: _WHITE})
+    colors = np.array(list(stops.values()), float)
+    return np.stack([np.interp(np.arange(32), list(stops), c) for c in colors.T], 1).astype(np.uint8)
 
 
 def _set_alpha(material: Material, uvs: np.ndarray, triangles: np.ndarray) -> None:
@@ -277,13 +271,13 @@ def _set_alpha(material: Material, uvs: np.ndarray, triangles: np.ndarray) -> No
         material.outline = 0.0
 
 
-def _part(material: Material, texture_name: str, segments: np.ndarray) -> str:
+def _part(material: Material, texture_name: str, moved_by: np.ndarray) -> str:
     for text in (material.name, pathlib.PurePath(texture_name.replace("\\", "/")).stem):
         for part, words in _PART_WORDS:
             if any(word in mmd_humanoid.plain(text) for word in words):
                 return part
     # No telling name: by what moves it.
-    names, counts = np.unique(segments, return_counts=True)
+    names, counts = np.unique(moved_by, return_counts=True)
     if not len(names):
         return "accessory"
     where = names[counts.argmax()]
@@ -345,11 +339,8 @@ def _finish(
         appends=appends,
         twists=mmd_humanoid.twists(names, parents, humanoid),
     )
-    from anime_pt.avatars import keypoints  # Keypoints need the renderer, which loaders otherwise do not.
-
-    segments = keypoints.bone_segments(character)
     heaviest = np.take_along_axis(character.joints, character.weights.argmax(1)[:, None], 1)[:, 0]
-    moved_by = np.array(keypoints.SEGMENT_NAMES)[segments[heaviest]]
+    moved_by = np.array(segments.NAMES)[segments.of_bones(character)[heaviest]]
     face = np.zeros(len(positions), bool)
     for i, material in enumerate(materials):
         own = np.unique(character.triangles[runs == i])

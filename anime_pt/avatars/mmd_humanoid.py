@@ -12,7 +12,7 @@ import numpy as np
 _SIDES = {"left": ("左", "l"), "right": ("右", "r")}
 # Role -> Japanese and English names, best first; {0} is the side in either language.
 _CENTRAL = {
-    "hips": ("下半身", "腰", "lower body", "lowerbody", "waist"),
+    "hips": ("下半身", "腰", "lower body", "lowerbody", "waist", "センター"),
     "spine": ("上半身", "upper body", "upperbody"),
     "chest": ("上半身2", "upper body 2", "upper body2", "upperbody2"),
     "upperChest": ("上半身3", "upper body 3", "upper body3", "upperbody3"),
@@ -22,7 +22,7 @@ _CENTRAL = {
 _PAIRED = {
     "UpperArm": ("{}腕", "arm_{}", "{} arm"),
     "LowerArm": ("{}ひじ", "{}肘", "elbow_{}", "{} elbow"),
-    "Hand": ("{}手首", "wrist_{}", "{} wrist"),
+    "Hand": ("{}手首", "{}手", "wrist_{}", "{} wrist"),
     "UpperLeg": ("{}足", "{}もも", "leg_{}", "{} leg"),
     "LowerLeg": ("{}ひざ", "{}膝", "knee_{}", "{} knee"),
     "Foot": ("{}足首", "ankle_{}", "{} ankle"),

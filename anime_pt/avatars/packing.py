@@ -103,10 +103,12 @@ def pack(character: Character) -> Packed:
     """The arrays of a character, computed at the first call.
 
     Raises:
-      ValueError: for an unknown alpha mode, sphere mode or part, or texture of a wrong shape.
+      ValueError: for an unknown alpha mode, sphere mode or part, a texture of a wrong shape, or indices
+        that point nowhere.
     """
     if "packed" in character.derived:
         return character.derived["packed"]
+    character.check()
     materials = character.materials
     count = len(materials)
     modes = np.array([_mode(m) for m in materials], np.int8).reshape(count)

@@ -18,7 +18,7 @@ import numpy as np
 
 from anime_pt.avatars import raster_kernels, rig
 from anime_pt.avatars.camera import Camera
-from anime_pt.avatars.character import PARTS, Character
+from anime_pt.avatars.character import Character
 from anime_pt.avatars.packing import Packed, pack
 
 # Towards the light in view space: x right, y up, z towards the viewer.
@@ -233,8 +233,3 @@ class Renderer:
             frame.parts,
             frame.triangles,
         )
-
-
-def part_name(index: int) -> str:
-    """Name of an id of the part buffer."""
-    return PARTS[index]

@@ -285,11 +285,18 @@ def pose(character: Character, pose: Pose | None) -> np.ndarray:
     return globals_
 
 
-def skinning_matrices(character: Character, globals_: np.ndarray) -> np.ndarray:
-    """(b, 3, 4) float64 transforms that take rest positions of vertices to posed ones."""
+def inverse_rest(character: Character) -> np.ndarray:
+    """(b, 4, 4) character to bone space at rest."""
     if "inverse_rest" not in character.derived:
         character.derived["inverse_rest"] = np.linalg.inv(character.rest)
-    return (globals_ @ character.derived["inverse_rest"])[:, :3]
+    return character.derived["inverse_rest"]
+
+
+def skinning_matrices(character: Character, globals_: np.ndarray) -> np.ndarray:
+    """(b, 3, 4) float64 transforms that take rest positions of vertices to posed ones."""
+    if globals_.shape != character.rest.shape:
+        raise ValueError(f"globals of shape {globals_.shape} for a rig of {character.rest.shape}")
+    return (globals_ @ inverse_rest(character))[:, :3]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -308,6 +315,7 @@ def _skin(positions, joints, weights, matrices, out):
 
 def skin(character: Character, globals_: np.ndarray) -> np.ndarray:
     """Posed positions (v, 3) float32 of the vertices, by linear blend skinning."""
+    character.check()
     out = np.empty((len(character.positions), 3), np.float32)
     matrices = np.ascontiguousarray(skinning_matrices(character, globals_), np.float32)
     _skin(character.positions, character.joints, character.weights, matrices, out)

@@ -115,7 +115,7 @@ def test_alpha_modes(alpha, mode):
 def test_names_are_compared_in_nfkc():
     names = ["ｾﾝﾀｰ", "上半身2", "左ひざ", "LEG_R", "左足先ＥＸ"]
     found = mmd_humanoid.roles(names)
-    assert found == {"chest": 1, "leftLowerLeg": 2, "rightUpperLeg": 3, "leftToes": 4}
+    assert found == {"hips": 0, "chest": 1, "leftLowerLeg": 2, "rightUpperLeg": 3, "leftToes": 4}
 
 
 def test_twist_bones_lie_on_the_way():

@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from anime_pt.avatars import camera, poses, rasterise, rig
+from anime_pt.avatars import camera, keypoints, poses, rasterise, rig
 from anime_pt.avatars.character import Character, Material
 from tests.avatars.tiny_character import build_tiny
 
@@ -156,6 +157,19 @@ def test_outline_surrounds_the_figure():
     assert (ink & inside).sum() < 0.12 * inside.sum()
 
 
+def test_translucent_outline():
+    tiny = build_tiny()
+    tiny.materials = [dataclasses.replace(m, outline_color=(0.0, 0.0, 1.0, 0.5)) for m in tiny.materials]
+    view = camera.fit(tiny, tiny.rest, 128)
+    drawn = rasterise.Renderer(128, 1).render(tiny, tiny.rest, view, outline=12.0).image
+    plain = rasterise.Renderer(128, 1).render(tiny, tiny.rest, view, outline=0.0).image
+    rim = (drawn[..., 3] > 0) & (plain[..., 3] == 0)
+    assert rim.sum() > 100
+    # One layer of blue, or two where the hulls of two limbs overlap; never black, never opaque.
+    assert np.median(drawn[rim][:, 3]) == 128 and drawn[rim][:, 3].max() < 255
+    np.testing.assert_array_equal(drawn[rim][:, :3], np.tile([0, 0, 255], (rim.sum(), 1)))
+
+
 def test_no_outline_for_materials_without():
     decal = dataclasses.replace(glass((1.0, 0.5, 0.5), 0.5), outline=0.0)
     tiny = build_tiny()
@@ -210,6 +224,25 @@ def test_hostile_vertices(poison):
     assert np.isfinite(view.scale) and view.scale > 0
 
 
+def test_hostile_pose():
+    tiny = build_tiny()
+    globals_ = np.full_like(tiny.rest, np.nan)
+    view = camera.fit(tiny, globals_, 64)
+    frame = rasterise.Renderer(64).render(tiny, globals_, view)
+    assert frame.image[..., 3].max() == 0
+    assert (keypoints.project(tiny, globals_, view, frame)[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("field,value", [("joints", 99), ("triangles", -1), ("triangle_materials", 50)])
+def test_indices_that_point_nowhere(field, value):
+    tiny = build_tiny()
+    getattr(tiny, field)[0] = value
+    with pytest.raises(ValueError, match="index is outside"):
+        rasterise.Renderer(64).render(tiny, tiny.rest, CAMERA)
+    with pytest.raises(ValueError, match="globals of shape"):
+        rig.skin(build_tiny(), np.eye(4)[None])
+
+
 def test_nothing_to_draw():
     empty = scene()
     assert render(empty).image[..., 3].max() == 0
@@ -238,7 +271,7 @@ def test_wrong_sizes():
 
 _HASH = """
 import hashlib, numpy as np
-from anime_pt.avatars import camera, poses, rasterise, rig, keypoints
+from anime_pt.avatars import camera, keypoints, poses, rasterise, rig, keypoints
 from tests.avatars.tiny_character import build_tiny
 import dataclasses
 tiny = build_tiny()
@@ -264,6 +297,18 @@ def test_same_bytes_in_every_process(pytestconfig):
     ).stdout.strip()
     first, second = run(), run()
     assert first == second and len(first) == hashlib.sha256().digest_size * 2
+
+
+def test_characters_travel_to_workers():
+    """Pickling leaves derived data behind, and the copy draws the same."""
+    tiny = build_tiny()
+    view = camera.fit(tiny, tiny.rest, 64)
+    drawn = rasterise.Renderer(64).render(tiny, rig.pose(tiny, poses.standing()), view)
+    assert tiny.derived
+    copy = pickle.loads(pickle.dumps(tiny))
+    assert not copy.derived
+    again = rasterise.Renderer(64).render(copy, rig.pose(copy, poses.standing()), view)
+    np.testing.assert_array_equal(again.image, drawn.image)
 
 
 def test_buffers_do_not_leak_between_frames():
