@@ -10,7 +10,7 @@ import pytest
 
 from anime_pt.avatars import camera, poses, procedural, rasterise, rig
 from anime_pt.avatars.character import PARTS, REQUIRED_ROLES
-from anime_pt.avatars.procedural import motion
+from anime_pt.avatars.procedural import solvers
 from anime_pt.pose.skeletons import AVATAR_20
 
 _HASH = """
@@ -194,8 +194,8 @@ def _inside(character, globals_, solver):
     skirt = next(i for i, m in enumerate(character.materials) if m.name == "skirt")
     vertices = np.unique(character.triangles[character.triangle_materials == skirt])
     points = rig.skin(character, globals_)[vertices].astype(np.float64)
-    ends = solver.capsules(character, globals_)[: motion.LEGS]
-    gaps = motion._gaps(np.ascontiguousarray(points), ends, solver.capsule_radii[: motion.LEGS])
+    ends = solver.capsules(character, globals_)[: solvers.LEGS]
+    gaps = solvers.gaps(np.ascontiguousarray(points), ends, solver.capsule_radii[: solvers.LEGS])
     return (gaps.min(1) < -0.004).mean()
 
 

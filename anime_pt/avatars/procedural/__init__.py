@@ -7,7 +7,7 @@ import numpy as np
 
 from anime_pt.avatars.character import Append, Character
 from anime_pt.avatars.procedural import costume as costume_lib
-from anime_pt.avatars.procedural import face, hair, mesh, motion, textures
+from anime_pt.avatars.procedural import face, hair, hairstyles, mesh, motion, textures
 from anime_pt.avatars.procedural.body import Body
 from anime_pt.avatars.procedural.description import Description, describe
 from anime_pt.avatars.procedural.head import Head
@@ -52,25 +52,36 @@ def build_from(d: Description) -> Character:
         alpha_mode="blend",
     )
     builder.add("features", *face.patches(head).values())
-    style = hair.Hair(head, np.random.default_rng([d.seed, 7]))
+    style = hairstyles.make(head, np.random.default_rng([d.seed, 7]))
     builder.material(
         "hair", part="hair", texture=hair.texture(d), ramp=textures.ramp("hair"),
         outline_color=textures.outline(d.hair_color),
     )  # fmt: skip
+    # The cap is an open surface: seen from below it must be hair, not the dark inside of its outline.
+    under = mix(d.hair_color, (0.10, 0.05, 0.15), 0.16)
+    builder.material(
+        "hair_cap",
+        part="hair",
+        color=(*under, 1.0),
+        ramp=textures.ramp("flat"),
+        outline=0.0,
+        double_sided=True,
+    )
+    builder.add("hair_cap", style.cap)
     builder.add("hair", *style.patches)
-    dressed = costume_lib.dress(builder, body, head, style)
-    chains = style.chains + dressed.chains
+    chains = style.chains + costume_lib.dress(builder, body, head, style)
     bones = body.bones()
     for c in chains:
         bones |= c.bones()
     index = {name: i for i, name in enumerate(bones)}
     rest = np.tile(np.eye(4), (len(bones), 1, 1))
     rest[:, :3, 3] = np.stack([p for _, p in bones.values()]) * d.height
-    roles = ("hips", "spine", "chest", "neck", "head") + tuple(
+    limbs = [
         side + part
         for side in ("left", "right")
         for part in ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-    )
+    ]
+    roles = ["hips", "spine", "chest", "neck", "head", *limbs]
     return Character(
         name=f"procedural_{d.seed}_{d.costume}",
         bone_names=list(bones),

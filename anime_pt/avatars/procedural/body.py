@@ -170,11 +170,19 @@ class Body:
         y = self.level(f)
         y[-1] = max(y[-1], y[-2] + 0.004)
         centers = np.stack([0 * y, y, np.interp(f, [0, 0.5, 1.1], [-0.002, 0.002, -0.006])], -1)
-        tube = Tube(
-            -y[::-1], centers[::-1], np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), w[::-1], zf[::-1], zb[::-1],
-            ("chest", "spine", "hips"), (-self.level(0.62), -self.level(0.36)), (0.11 * self.trunk,) * 2, 2.25,
-        )  # fmt: skip
-        return tube
+        return Tube(
+            -y[::-1],
+            centers[::-1],
+            np.array([1.0, 0, 0]),
+            np.array([0, 0, 1.0]),
+            w[::-1],
+            zf[::-1],
+            zb[::-1],
+            ("chest", "spine", "hips"),
+            (-self.level(0.62), -self.level(0.36)),
+            (0.11 * self.trunk,) * 2,
+            2.25,
+        )
 
     def bust_offset(self, tt: np.ndarray, aa: np.ndarray) -> np.ndarray:
         """How far the chest stands out; the same for skin and clothes."""

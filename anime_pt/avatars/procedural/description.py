@@ -45,6 +45,7 @@ TOPS = (
     "sweater",
 )
 BOTTOMS = ("pleated", "flared", "long_skirt", "shorts", "pants", "leggings")
+SKIRTS = ("pleated", "flared", "long_skirt")
 LEGWEAR = ("none", "ankle", "knee", "thigh", "tights")
 SHOES = ("flats", "sneakers", "ankle_boots", "boots", "sandals", "loafers")
 PATTERNS = ("plain", "stripes", "plaid", "dots", "checks", "hem_lines")
@@ -250,14 +251,16 @@ def _clothes(draw: _Draw, body: dict) -> dict:
     back = draw.choice("back", BACK, (12, 1.5, 1, 1))
     if body["hair"] in ("long", "hime", "braid") and back == "backpack":
         back = "none"
+    bottom_pattern = draw.choice("bottom_pattern", PATTERNS, (5, 1, 2.5, 1, 0.7, 2.5))
     plain_top = top in ("sailor", "blouse", "armor", "hoodie", "coat")
     patterns = (6, 2.5, 0.8, 1, 0.6, 1)
+    top_pattern = "plain" if plain_top else draw.choice("top_pattern", PATTERNS, patterns)
     return {
         "top": top,
-        "top_pattern": "plain" if plain_top else draw.choice("top_pattern", PATTERNS, patterns),
+        "top_pattern": top_pattern,
         "sleeve": draw.choice("sleeve", sleeves.get(top, (0.97,))),
         "bottom": bottom,
-        "bottom_pattern": draw.choice("bottom_pattern", PATTERNS, (5, 1, 2.5, 1, 0.7, 2.5)),
+        "bottom_pattern": top_pattern if top == "kimono" else bottom_pattern,
         "hem": hem,
         "legwear": legwear,
         "legwear_pattern": draw.choice("legwear_pattern", ("plain", "stripes", "hem_lines"), (5, 1.5, 2)),

@@ -164,8 +164,6 @@ def _mouth(d: Description) -> np.ndarray:
                 [np.stack([wide * k, upper], 1), np.stack([wide * k * 0.9, upper - 0.17], 1)[::-1]]
             )
             tile.fill(teeth[8:-8], _ink((1, 1, 1)))
-            over = np.concatenate([np.stack([k, lower], 1), [[1, -1], [-1, -1]]])
-            del over
         else:
             tile.fill(shape * [0.86, 0.62] + [0, 0.10], _ink((1, 1, 1)))
         tile.line(wide * k, lower, 0.07, _ink(line))

@@ -3,10 +3,12 @@
 import numpy as np
 
 from anime_pt.avatars.procedural import limbs, mesh, textures
+from anime_pt.avatars.procedural.body import Body
 from anime_pt.avatars.procedural.palette import mix
+from anime_pt.avatars.procedural.tailor import Tailor
 
 
-def dress(tailor) -> None:
+def add(tailor: Tailor) -> None:
     """Adds legs and feet below `tailor.leg_cover`."""
     d, body, builder = tailor.d, tailor.body, tailor.builder
     leg = body.leg
@@ -19,6 +21,8 @@ def dress(tailor) -> None:
         "tights": leg.knots[0],
     }.get(d.legwear)
     boots = {"ankle_boots": ankle - 0.16 * (ankle - knee), "boots": knee + 0.28 * (ankle - knee)}.get(d.shoes)
+    if boots is not None and d.bottom == "pants":
+        boots = cover - 0.008  # trousers fall over the shafts
     begin = max(leg.knots[0], cover - 0.03)
     sock_offset = 0.0015
     if top is not None and top < leg.knots[-1]:
@@ -38,7 +42,7 @@ def dress(tailor) -> None:
     _shoes(tailor, sock, boots)
 
 
-def _shoes(tailor, sock: str, boots: float | None):
+def _shoes(tailor: Tailor, sock: str, boots: float | None):
     d, body, builder = tailor.d, tailor.body, tailor.builder
     leg = body.leg
     color = d.shoe_color
@@ -84,12 +88,12 @@ def _shoes(tailor, sock: str, boots: float | None):
         inner = tailor.lining("shoes", "shoes", color)
         for p in (patch, patch.mirrored()):
             builder.add_shell(shoe, inner, p, 0.002)
-        if boots is not None:
+        if boots is not None and d.bottom != "pants":
             band = leg.patch(shaft_top, shaft_top + 0.010, lambda t, a: offset + flare + 0.0014, 3, 18)
             builder.add_pair(tailor.cloth("boot_band", "shoes", mix(color, d.trim_color, 0.6)), band)
 
 
-def _sole(body, thick: float) -> mesh.Patch:
+def _sole(body: Body, thick: float) -> mesh.Patch:
     """A slab under the foot, standing on y = 0."""
     z, half, _ = limbs.foot_rows(body)
     half = half + 0.0045

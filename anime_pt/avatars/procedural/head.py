@@ -114,7 +114,7 @@ class Head:
     def ear(self) -> tuple[Patch, Patch]:
         """Left ear, and the darker hollow in it."""
         base = self.point(np.float64(self.eye_y - 0.045), np.pi * 0.555)
-        a = 2 * np.pi * np.linspace(0, 1, 17)
+        a = -2 * np.pi * np.linspace(0, 1, 17)
         # Outline in (back, up), like a D that is pointed below; the rim stands away from the skull.
         back = 0.052 * (1 - np.cos(a)) * (1 + 0.25 * np.sin(a))
         up = 0.095 * np.sin(a) + 0.25 * back

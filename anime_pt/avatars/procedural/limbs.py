@@ -41,16 +41,32 @@ def hand(body: Body, offset: float = 0.0) -> list[Patch]:
     flat = np.r_[flat[:2] / (0.6 + 0.4 * thick), flat[2:]] + offset / size
     one = np.ones_like(t)[:, None]
     palm = mesh.sweep(
-        place(t, 0 * t, -0.25 * np.maximum(t, 0) ** 2), size * flat[:, None] * back * one,
-        size * half[:, None] * thumb_side * one, shape=mesh.circle(12, 2.5),
-    )  # fmt: skip
+        place(t, 0 * t, -0.25 * np.maximum(t, 0) ** 2),
+        size * flat[:, None] * back * one,
+        size * half[:, None] * thumb_side * one,
+        shape=mesh.circle(12, 2.5),
+    )
     forearm = mesh.smoothstep(palm.positions @ d - body.wrist @ d, -0.10 * size, 0.10 * size)
     palm.weights = {"leftForearm": 1 - forearm, "leftHand": forearm}
     parts = [palm]
     short = float(_lerp(1.0, 0.72, chibi))
     for across, root, length, spread in _FINGERS:
-        parts.append(_finger(place, d, back, thumb_side, size, root - 0.08, across, length * short + 0.08, spread,
-                             0.060 * thick + offset / size, (0.12, 0.32, 0.38), weights))  # fmt: skip
+        parts.append(
+            _finger(
+                place,
+                d,
+                back,
+                thumb_side,
+                size,
+                root - 0.08,
+                across,
+                length * short + 0.08,
+                spread,
+                0.060 * thick + offset / size,
+                (0.12, 0.32, 0.38),
+                weights,
+            )
+        )
     s = np.array([0.0, 0.3, 0.6, 0.85, 1.0])
     reach = short * 0.42
     along, across, lift = 0.10 + reach * s * 0.85, 0.10 + reach * 0.62 * s**0.8, -0.05 - 0.11 * s

@@ -129,9 +129,11 @@ class Curve:
         c, d = t * u * u * h, -t * t * u * h
         e = np.expand_dims
         return (
-            e(a, -1) * self.ys[i] + e(b, -1) * self.ys[i + 1]
-            + e(c, -1) * self.slopes[i] + e(d, -1) * self.slopes[i + 1]
-        )  # fmt: skip
+            e(a, -1) * self.ys[i]
+            + e(b, -1) * self.ys[i + 1]
+            + e(c, -1) * self.slopes[i]
+            + e(d, -1) * self.slopes[i + 1]
+        )
 
 
 def curve(x, xs, ys) -> np.ndarray:
@@ -222,9 +224,13 @@ class MeshBuilder:
         rows = slice(-depth if depth and depth < len(normals) else None, None)
         cut = lambda a: a[rows] if isinstance(a, np.ndarray) and a.ndim and len(a) > 1 else a
         inside_patch = Patch(
-            lining[rows], {k: cut(w) for k, w in patch.weights.items()}, cut(patch.uv), patch.wrap, -inside[rows],
+            lining[rows],
+            {k: cut(w) for k, w in patch.weights.items()},
+            cut(patch.uv),
+            patch.wrap,
+            -inside[rows],
             cut(patch.outline),
-        )  # fmt: skip
+        )
         self.add(inner, inside_patch.reversed())
 
     def arrays(self, bones: dict[str, int], scale: float) -> dict:

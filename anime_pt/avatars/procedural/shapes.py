@@ -93,6 +93,6 @@ def bow(center, right, up, size, weights, tails: float = 0.8) -> list[Patch]:
             parts.append(
                 tube(q, size * np.array([0.10, 0.16, 0.19, 0.22, 0.24, 0.25, 0.26]), weights, 0.22, normal)
             )
-    parts.append(tube(center + size * np.array([[0.20], [0.15], [0], [-0.15], [-0.20]]) * up + 0.10 * size * normal,
-                      size * np.array([0.12, 0.17, 0.18, 0.17, 0.12]), weights, 0.9, normal))  # fmt: skip
+    knot = center + size * (np.array([[0.20], [0.15], [0], [-0.15], [-0.20]]) * up + 0.10 * normal)
+    parts.append(tube(knot, size * np.array([0.12, 0.17, 0.18, 0.17, 0.12]), weights, 0.9, normal))
     return parts

@@ -19,22 +19,40 @@ class Skirt:
       chains: its bones.
     """
 
-    def __init__(self, body: Body, waist: float, hem: float, flare: float, pleats: int = 0, ripple: float = 0.0,
-                 gap: float = 0.006, opening: float = 0.0, name: str = "skirt"):  # fmt: skip
-        self.body, self.waist, self.hem, self.flare = body, waist, hem, flare
-        self.gap = gap
-        self.top = float(body.level(waist))
+    def __init__(
+        self,
+        body: Body,
+        waist: float,
+        hem: float,
+        flare: float,
+        pleats: int = 0,
+        ripple: float = 0.0,
+        gap: float = 0.006,
+    ):
+        """Lays out a skirt.
+
+        Args:
+          body: whose hips carry it.
+          waist: trunk level of its top.
+          hem: height of its lower edge.
+          flare: outward run per length of fall.
+          pleats: number of knife pleats, or 0.
+          ripple: depth of soft folds at the hem.
+          gap: distance from the skin at the hips.
+        """
+        self.body, self.flare, self.gap = body, flare, gap
+        top = float(body.level(waist))
         drop = body.level(_ROOT) - hem
         segments = int(np.clip(round(drop / (0.075 + 0.03 * body.chibi)), 2, 5))
         y = np.linspace(float(body.level(_ROOT)), hem, segments + 1)
         angles = 2 * np.pi * np.arange(CHAINS) / CHAINS
         joints = self.point(y[None], angles[:, None])
-        self.chains = Chains(name, "hips", joints, True, "skirt", 0.5, 0.016)
+        self.chains = Chains("skirt", "hips", joints, True, "skirt", 0.5, 0.016)
         columns = max(48, pleats * 4)
-        rows = 6 + int(10 * (self.top - hem) / 0.35)
+        rows = 6 + int(10 * (top - hem) / 0.35)
         k = np.linspace(0, 1, rows)[:, None]
-        angle = np.linspace(opening, 1 - opening, columns + 1)[None] * 2 * np.pi + (np.pi if opening else 0)
-        yy = self.top + (hem - self.top) * k + 0 * angle
+        angle = np.linspace(0, 1, columns + 1)[None] * 2 * np.pi
+        yy = top + (hem - top) * k + 0 * angle
         wave = 0 * angle
         if pleats:
             phase = (angle / (2 * np.pi) * pleats) % 1
@@ -46,8 +64,11 @@ class Skirt:
         across = angle / (2 * np.pi) * CHAINS
         along = (y[0] - yy) / (y[0] - y[1])
         weights = self.chains.weights(across + 0 * yy, along)
+        # the waistband moves like the top that it overlaps
+        band = weights.pop("hips")
+        weights |= {bone: w * band for bone, w in body.torso.weights(-yy).items()}
         uv = np.stack([angle / (2 * np.pi) + 0 * yy, k + 0 * angle], -1)
-        self.patch = Patch(p, weights, uv, wrap=not opening)
+        self.patch = Patch(p, weights, uv, wrap=True)
 
     def point(self, y, angle, offset=0.0) -> np.ndarray:
         """Points at height `y` in direction `angle` (0 back, a half turn front)."""

@@ -75,39 +75,38 @@ def _mark(d, base: Color) -> Color:
 
 
 def top(d) -> np.ndarray:
-    """(256, 256, 4) uint8 for the trunk: u = 0.5 is the front, v = 0 the neck."""
+    """(256, 384, 4) uint8 for the trunk: u = 0.5 is the front, v = 0 the neck; 3:2 as the cloth itself."""
     base, mark = d.top_color, _mark(d, d.top_color)
-    size = 256
     if d.top_pattern == "hem_lines":
-        out = pattern("hem_lines", base, mark, size)
+        out = np.tile(pattern("hem_lines", base, mark, 256), (1, 2, 1))[:, :384]
     else:
-        tile = pattern(d.top_pattern, base, mark, 64)
-        out = np.tile(tile, (size // 64, size // 64, 1))
+        out = np.tile(pattern(d.top_pattern, base, mark, 64), (4, 6, 1))
     image = Image.fromarray(out)
     draw = ImageDraw.Draw(image)
-    ink = lambda c, a=255: (*(round(255 * v) for v in c), a)
-    line = tuple(0.62 * c for c in base)
+    ink = lambda c: (*(round(255 * v) for v in c), 255)
+    line, dark = ink(tuple(0.62 * c for c in base)), ink(tuple(0.86 * c for c in base))
+    c = 192
     if d.top in ("blouse", "coat", "jacket"):
-        draw.line([(128, 0), (128, 255)], fill=ink(line), width=2)
+        draw.line([(c, 0), (c, 255)], fill=line, width=2)
         for y in range(40 if d.top == "blouse" else 130, 250, 34):
-            for x in (128,) if d.top != "coat" else (112, 144):
-                draw.ellipse([x - 2.6, y - 4, x + 2.6, y + 4], fill=ink(mark))
+            for x in (c - 22, c + 22) if d.top == "coat" else (c,):
+                draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=ink(mark))
     elif d.top == "hoodie":
-        draw.line([(128, 0), (128, 255)], fill=ink(mark), width=3)
+        draw.line([(c, 0), (c, 255)], fill=ink(mark), width=4)
         for s in (-1, 1):
-            draw.line([(128 + s * 8, 196), (128 + s * 34, 200), (128 + s * 44, 250)], fill=ink(line), width=2)
-        draw.rectangle([0, 240, 255, 255], fill=ink(tuple(0.85 * c for c in base)))
+            draw.line([(c + s * 12, 196), (c + s * 50, 200), (c + s * 64, 250)], fill=line, width=2)
+        draw.rectangle([0, 240, 383, 255], fill=dark)
     elif d.top == "kimono":
-        draw.line([(118, 60), (140, 255)], fill=ink(line), width=3)
+        draw.line([(c - 14, 60), (c + 18, 255)], fill=line, width=3)
     elif d.top == "armor":
         for y in (90, 150, 205):
-            draw.line([(0, y), (90, y), (128, y + 18), (166, y), (255, y)], fill=ink(line), width=3)
-        draw.polygon([(128, 30), (142, 52), (128, 78), (114, 52)], fill=ink(d.accent_color))
+            draw.line([(0, y), (c - 57, y), (c, y + 18), (c + 57, y), (383, y)], fill=line, width=3)
+        draw.polygon([(c, 30), (c + 21, 52), (c, 78), (c - 21, 52)], fill=ink(d.accent_color))
     elif d.top == "sweater":
-        draw.rectangle([0, 236, 255, 255], fill=ink(tuple(0.86 * c for c in base)))
+        draw.rectangle([0, 236, 383, 255], fill=dark)
     elif d.top == "t_shirt" and d.top_pattern == "plain":
         points = _emblem(d.seed * 7 + d.costume)
-        draw.polygon([(128 + 17 * x, 80 + 27 * y) for x, y in points], fill=ink(mark))
+        draw.polygon([(c + 27 * x, 80 + 27 * y) for x, y in points], fill=ink(mark))
     return np.asarray(image).copy()
 
 
@@ -141,7 +140,7 @@ def skirt(d, color: Color) -> np.ndarray:
     if d.bottom_pattern == "hem_lines":
         return pattern("hem_lines", color, mark, 128)
     tile = pattern(d.bottom_pattern, color, mark, 64)
-    return np.tile(tile, (2, 4, 1))
+    return np.tile(tile, (2, 6, 1))
 
 
 def legwear(d) -> np.ndarray:
