@@ -88,8 +88,9 @@ class Renderer:
           character: what to draw.
           globals_: (b, 4, 4) transforms of its bones from `rig.pose`.
           camera: of the same size as the renderer.
-          outline: width of outlines in pixels of a 512-pixel image; it grows with the image, so that
-            pictures of different sizes look alike. 0 draws none.
+          outline: width of outlines in pixels of a 512-pixel image. It grows with the image, so that
+            pictures of different sizes look alike, but does not shrink below 3/4 of its value, where lines
+            would break into dots. 0 draws none.
           light: direction towards the light in view space (x right, y up, z towards the viewer).
 
         Raises:
@@ -109,7 +110,7 @@ class Renderer:
         direction = np.asarray(light, np.float64)
         direction = (direction / max(np.linalg.norm(direction), 1e-9)).astype(np.float32)
         scale = camera.scale * factor
-        width = float(outline) * min(self.height, self.width) / 512 * factor
+        width = float(outline) * max(0.75, min(self.height, self.width) / 512) * factor
         count = len(packed.positions)
         screen, hull, shading = (np.empty((count, 3), np.float32) for _ in range(3))
         box = np.empty(4)
