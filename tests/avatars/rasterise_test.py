@@ -161,7 +161,7 @@ def test_translucent_outline():
     tiny = build_tiny()
     tiny.materials = [dataclasses.replace(m, outline_color=(0.0, 0.0, 1.0, 0.5)) for m in tiny.materials]
     view = camera.fit(tiny, tiny.rest, 128)
-    drawn = rasterise.Renderer(128, 1).render(tiny, tiny.rest, view, outline=12.0).image
+    drawn = rasterise.Renderer(128, 1).render(tiny, tiny.rest, view, outline=4.0).image
     plain = rasterise.Renderer(128, 1).render(tiny, tiny.rest, view, outline=0.0).image
     rim = (drawn[..., 3] > 0) & (plain[..., 3] == 0)
     assert rim.sum() > 100
