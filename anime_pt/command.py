@@ -1,5 +1,6 @@
 """How every command of the package starts and fails: flags parsed, one clear line on bad input."""
 
+import errno
 import os
 import sys
 import traceback
@@ -29,18 +30,26 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
         app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
     except Interrupted as stop:
         _exit(str(stop), 130)
-    except _EXPECTED as error:
+    except KeyboardInterrupt:
+        _exit("interrupted; what was finished is kept, the same command continues", 130)
+    except Exception as error:
+        if not isinstance(error, _EXPECTED) and not _disk_full(error):
+            raise
         if os.environ.get("ANIME_PT_TRACEBACK"):
             traceback.print_exc()
         _exit(f"error: {one_line(error)}", 1)
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error in one line, with the cause named where the message would not."""
+    """The message of an error in one line; that the disk is full is said whatever the library called it."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if "No space left on device" in text or getattr(error, "errno", None) == 28:
-        return f"the disk is full; free some space and run the same command again ({text[:200]})"
+    if _disk_full(error):
+        return f"the disk is full; free some space, and the same command continues ({text[:200]})"
     return text
+
+
+def _disk_full(error: BaseException) -> bool:
+    return getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
 
 def _parse(argv: Sequence[str], arguments: bool) -> list[str]:

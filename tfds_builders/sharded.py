@@ -10,6 +10,7 @@ Nothing imports TensorFlow when the format is array_record and images are yielde
 
 import concurrent.futures
 import dataclasses
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -79,7 +80,7 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 tasks[path.name] = shard
         parts = self._parts_dir(shards)
         parts.mkdir(parents=True, exist_ok=True)
-        for torn in parts.glob("*.writing*"):
+        for torn in parts.glob("x.writing-*"):
             torn.unlink()
         self._write_missing(parts, tasks)
 
@@ -113,31 +114,36 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         done = total - sum(s.count for s in missing.values())
         workers = max(1, min(self.processes or os.cpu_count() or 1, len(missing)))
         # Spawned: a forked copy of a process with JAX or numba threads can hang.
+        context = multiprocessing.get_context("spawn")
+        counter = context.Value("q", 0)
         pool = concurrent.futures.ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+            workers, context, initializer=_start_worker, initargs=(counter,)
         )
-        with (
-            pool,
-            tqdm(
-                total=total, initial=done, unit="example", desc=f"building {self.info.full_name}"
-            ) as progress,
-        ):
-            futures = {
-                pool.submit(
-                    write_shard, str(parts / name), shard, self.info.features, self.info.file_format
-                ): shard
+        title = f"building {self.info.full_name}"
+        with pool, tqdm(total=total, initial=done, unit="example", desc=title) as progress:
+            waiting = {
+                pool.submit(write_shard, str(parts / name), shard, self.info.features, self.info.file_format)
                 for name, shard in missing.items()
             }
             try:
-                for future in concurrent.futures.as_completed(futures):
-                    future.result()
-                    progress.update(futures[future].count)
+                while waiting:
+                    finished, waiting = concurrent.futures.wait(
+                        waiting, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in finished:
+                        future.result()
+                    progress.update(done + counter.value - progress.n)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
-def _ignore_interrupts() -> None:
+_counter: Any = None  # In a worker: the examples that all workers have written.
+
+
+def _start_worker(counter: Any) -> None:
+    global _counter
+    _counter = counter
     # Ctrl-C reaches the whole process group; the parent lets running shards finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -152,6 +158,7 @@ def write_shard(
 
     Raises:
       ValueError: the shard yields another number of examples than it said.
+      OSError: the disk is full.
     """
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
     written = 0
@@ -161,10 +168,19 @@ def write_shard(
         for key, example in shard.examples():
             yield key, serializer.serialize_example(features.encode_example(example))
             written += 1
+            if _counter is not None:
+                with _counter.get_lock():
+                    _counter.value += 1
 
     # The suffix stays last: file adapters go by it.
     temporary = epath.Path(path).with_name("x.writing-" + epath.Path(path).name)
-    tfds_writer.ExampleWriter(file_format).write(temporary, serialized())
-    if written != shard.count:
-        raise ValueError(f"{path}: {written} examples were written, {shard.count} were planned")
-    os.replace(temporary, path)
+    try:
+        tfds_writer.ExampleWriter(file_format).write(temporary, serialized())
+        if written != shard.count:
+            raise ValueError(f"{path}: {written} examples were written, {shard.count} were planned")
+        os.replace(temporary, path)
+    except Exception as error:
+        temporary.unlink(missing_ok=True)
+        if "No space left on device" in str(error):  # ArrayRecord raises RuntimeError.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
+        raise
