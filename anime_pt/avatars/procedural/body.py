@@ -103,16 +103,18 @@ class Tube:
         return Patch(p, self.weights(tt), uv, wrap=whole)
 
     def rows(self, start: float, end: float, count: int) -> np.ndarray:
-        """Even rows, plus three around each joint inside."""
-        t = [np.linspace(start, end, count)]
-        for cut, blend in zip(self.cuts, self.blends, strict=True):
-            joint = cut + blend * np.array([-0.9, -0.45, 0, 0.45, 0.9])
-            t.append(joint[(joint > start) & (joint < end)])
-        t = np.unique(np.concatenate(t))
-        gap = 0.2 * (end - start) / count
-        keep = np.r_[True, np.diff(t) > gap]
-        keep[-1] = True
-        return t[keep]
+        """Even rows, and where weights change a row before, at and after the cut."""
+        joints = [
+            cut + blend * k for cut, blend in zip(self.cuts, self.blends, strict=True) for k in (-1, 0, 1)
+        ]
+        step = (end - start) / (count - 1)
+        t = np.array(sorted({round(float(x), 5) for x in joints if start + 1e-4 < x < end - 1e-4}))
+        even = np.linspace(start, end, count)
+        if len(t):
+            near = np.abs(even[:, None] - t).min(1) < 0.4 * step
+            near[[0, -1]] = False
+            even = even[~near]
+        return np.sort(np.concatenate([even, t]))
 
 
 class Body:

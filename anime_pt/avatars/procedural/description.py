@@ -230,12 +230,12 @@ def _clothes(draw: _Draw, body: dict) -> dict:
         legwear = "none"
     if bottom == "leggings" and top in ("kimono", "dress"):
         legwear = "none"
-    hats = body["hair"] in FLAT_HAIR
+    hats = body["hair"] in FLAT_HAIR and not body["ahoge"]
     headgear = draw.choice(
         "headgear",
         HEADGEAR,
         (7, 1.2, 0.8, 1, *((0, 0) if masculine else (1.2, 1.6)), *((0.8, 0.8, 1.2) if hats else (0, 0, 0)),
-         0.4, 0 if masculine else 1, 0.5),
+         0.4 if hats else 0, 0 if masculine else 1, 0.5),
     )  # fmt: skip
     neckwear = draw.choice(
         "neckwear", NECKWEAR, (5, 0.5, 2, 1.2, 0.6, 0.8) if masculine else (4, 3, 1, 1, 0.8, 0.8)

@@ -208,24 +208,26 @@ def _braid(hair: Hair):
     _scalp(hair)
     start = hair.point(np.pi, 1.05, 0.0)
     length = _tail_length(hair, start, 1.2, 2.8)
-    m = 16
+    m = int(np.clip(length / 0.13, 9, 24)) + 1
     line = start + np.stack([0 * np.arange(m), -np.linspace(0, length * hair.h, m), 0 * np.arange(m)], -1)
     line = hair.clear_shoulders(line, np.full(m, np.pi))
-    chains = Chains("tail", "head", line[[0, 4, 8, 12, 15]][None], False, "hang", 0.15, hair.h * 0.10)
+    chains = Chains(
+        "tail", "head", line[np.linspace(0, m - 1, 5).astype(int)][None], False, "hang", 0.15, hair.h * 0.10
+    )
     hair.chains.append(chains)
     for i in range(m - 1):
-        size = 0.105 * (1 - 0.55 * i / m)
+        size = 0.105 * (1 - 0.35 * i / m)
         c = line[i] + hair.h * np.array([0.035 * (-1) ** i, 0, -0.02])
         k = np.linspace(0.1, np.pi - 0.1, 6)
         r = hair.h * size * np.sin(k)[:, None]
         tilt = np.array([0.35 * (-1) ** i, 1.0, 0])
-        centers = c + hair.h * size * 1.2 * np.cos(k)[:, None] * tilt
-        w = chains.weights(np.zeros((1, 1)), np.full((1, 1), i / 4.0))
+        centers = c + hair.h * max(1.2 * size, 0.66 * length / m) * np.cos(k)[:, None] * tilt
+        w = chains.weights(np.zeros((1, 1)), np.full((1, 1), 4.0 * i / (m - 1)))
         patch = mesh.sweep(centers, r * [1.1, 0, 0], r * [0, 0, 1.0], shape=mesh.circle(9), weights=w)
         patch.uv = patch.uv * [2, 0.4] + [0, 0.3 + 0.4 * i / m]
         hair.patches.append(patch)
     k = np.linspace(0, 1, 6)
-    p = line[-1] + np.stack([0 * k, -0.28 * hair.h * k, 0 * k], -1)
+    p = line[-2] + np.stack([0 * k, -0.34 * hair.h * k, 0 * k - 0.02 * hair.h], -1)
     w = chains.weights(np.zeros((1, 1)), np.full((1, 1), 4.0))
     hair.strand(p, 0.07 * np.sin(np.pi * (0.25 + 0.75 * k)) ** 0.7 + 0.002, 1.0, w)
 
