@@ -3,7 +3,7 @@
 Space: MMD is left-handed and faces -Z with 0.08 m to the unit, so Z is negated and triangles turn over.
 
 Weights of the kinds SDEF and QDEF are read and skinned linearly, as BDEF2 and BDEF4. Physics does not run:
-hair and skirts follow their bones rigidly.
+hair that it would move hangs down by `Character.hang`, and skirts and capes follow their bones rigidly.
 
 Colour follows MMD under its default light: min(1, 0.6 diffuse + ambient), times the texture, times or
 plus the sphere map, times the toon. MMD's own toon01 to toon10 are not distributed here; `_SHARED_TOONS`
@@ -28,6 +28,8 @@ from anime_pt.avatars.textures import Textures
 
 UNIT = 0.08  # Metres.
 _FLIP = np.array([1.0, 1.0, -1.0])
+# Hair whose joints reach down by this share of the figure hangs: this share of its tilt is cancelled.
+_LONG_HAIR, _HANG = 0.15, 0.75
 _WHITE = (255, 255, 255)
 # Shared toon -> colours at rows of the ramp, of which row 0 faces the light; the others are white.
 _SHARED_TOONS = {
@@ -136,6 +138,7 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         blink=_moved_by_blinking(
             [(m.name, m.indices if base is None else base[m.indices], m.offsets) for m in faces]
         ),
+        physics=model.rigid_bodies["bone"][model.rigid_bodies["mode"] != 0],
     )
 
 
@@ -201,6 +204,7 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
         blink=_moved_by_blinking(
             [(m.name, m.rows["index"], m.rows["offset"]) for m in model.morphs if m.kind == 1]
         ),
+        physics=np.array([b.bone for b in model.rigid_bodies if b.mode != 0 and b.bone >= 0], int),
     )
 
 
@@ -271,6 +275,26 @@ def _set_alpha(material: Material, uvs: np.ndarray, triangles: np.ndarray) -> No
         material.outline = 0.0
 
 
+def _hanging(character: Character, physics: np.ndarray) -> dict[int, float]:
+    """Share of tilt to cancel for the bones of long hair: moved by physics, on the head, hanging at rest.
+
+    Short hair stays rigid: a fringe that hangs would leave the forehead.
+    """
+    head = segments.NAMES.index("head")
+    of_bones, places = segments.of_bones(character), character.rest[:, :3, 3]
+    loose = {int(b) for b in physics if b < len(of_bones) and of_bones[b] == head}
+    strands: dict[int, list[int]] = {}
+    for bone in sorted(loose):
+        top, seen = bone, {bone}
+        while (above := int(character.parents[top])) in loose and above not in seen:
+            top = above
+            seen.add(top)
+        strands.setdefault(top, []).append(bone)
+    height = np.ptp(places[:, 1])
+    long = [g for top, g in strands.items() if places[top, 1] - places[g, 1].min() > _LONG_HAIR * height]
+    return {bone: _HANG for strand in long for bone in strand}
+
+
 def _part(material: Material, texture_name: str, moved_by: np.ndarray) -> str:
     for text in (material.name, pathlib.PurePath(texture_name.replace("\\", "/")).stem):
         for part, words in _PART_WORDS:
@@ -304,6 +328,7 @@ def _finish(
     names_en,
     texture_names,
     blink,
+    physics,
 ) -> Character:
     """Converts to character space and finds roles and landmarks."""
     names = [b.name for b in model.bones]
@@ -347,6 +372,7 @@ def _finish(
         material.part = _part(material, texture_names[i], moved_by[own])
         if material.part in ("face", "skin"):
             face[own] = True
+    character.hang = _hanging(character, physics)
     # Feet stand at 0: models float or sink a little.
     feet = np.isin(moved_by, ("leftFoot", "rightFoot", "leftLowerLeg", "rightLowerLeg"))
     if feet.any():

@@ -1,5 +1,7 @@
 """Characters from MMD files: space, roles, helper bones, materials, textures, reports."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from anime_pt.avatars import camera, mmd, mmd_humanoid, poses, rasterise, rig
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import PARTS, REQUIRED_ROLES, Material
 from tests.avatars import asset_files, mmd_files
+from tests.avatars.tiny_character import build_tiny
 
 WRITERS = {
     "pmd": lambda: mmd_files.pmd_bytes("BODY.bmp"),
@@ -123,6 +126,24 @@ def test_twist_bones_lie_on_the_way():
     parents = np.array([-1, 0, 1, 2, 3, -1, 5, 5, 7])
     humanoid = mmd_humanoid.roles(names)
     assert mmd_humanoid.twists(names, parents, humanoid) == {"leftLowerArm": 1, "leftHand": 3}
+
+
+def test_long_loose_hair_hangs():
+    """Strands that physics moves and that reach far down hang; a fringe and other bones do not."""
+    c = build_tiny()
+    n, head = len(c.parents), c.humanoid["head"]
+    places = [(0.1, 1.6, -0.1), (0.1, 1.4, -0.1), (0.1, 1.1, -0.1), (0.0, 1.6, 0.1), (0.0, 1.55, 0.1)]
+    rest = np.tile(np.eye(4), (5, 1, 1))
+    rest[:, :3, 3] = places
+    hair = dataclasses.replace(
+        c,
+        parents=np.append(c.parents, [head, n, n + 1, head, n + 3]).astype(np.int32),
+        rest=np.concatenate([c.rest, rest]),
+        bone_names=[*c.bone_names, *"abcde"],
+        derived={},
+    )
+    assert set(mmd._hanging(hair, np.arange(n, n + 5))) == {n, n + 1, n + 2}
+    assert mmd._hanging(hair, np.array([c.humanoid["leftHand"], n + 99])) == {}
 
 
 def test_no_humanoid(tmp_path):
