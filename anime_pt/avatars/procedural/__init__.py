@@ -59,6 +59,8 @@ def build_from(d: Description) -> Character:
     )  # fmt: skip
     # The cap is an open surface: seen from below it must be hair, not the dark inside of its outline.
     under = mix(d.hair_color, (0.10, 0.05, 0.15), 0.16)
+    builder.material("face_shadow", part="face", color=(*shade, 1.0), ramp=textures.ramp("flat"), outline=0.0)
+    builder.add("face_shadow", *style.shadows)
     builder.material(
         "hair_cap",
         part="hair",

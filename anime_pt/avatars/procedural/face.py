@@ -212,7 +212,7 @@ def patches(head: Head) -> dict[str, Patch]:
     eye_h = float(_lerp(0.135, 0.182, chibi)) * d.eye_size
     eye_y = head.eye_y
 
-    def decal(angle, y, half_w, half_h, tile, lift=0.006, rows=9, columns=11):
+    def decal(angle, y, half_w, half_h, tile, lift=0.012, rows=9, columns=11):
         s = np.linspace(-1, 1, columns)
         line = np.linspace(angle - 1.2, angle + 1.2, 97)
         points = head.point(np.full(97, y), line) / head.size
@@ -243,7 +243,7 @@ def patches(head: Head) -> dict[str, Patch]:
     out["right_brow"] = out["left_brow"].mirrored()
     if d.blush > 0:
         out["left_blush"] = decal(
-            a * 1.15, blush_y, eye_w * 0.62, eye_w * 0.30, (0, 0.75, 0.5, 1), 0.004, rows=4, columns=6
+            a * 1.15, blush_y, eye_w * 0.62, eye_w * 0.30, (0, 0.75, 0.5, 1), 0.005, rows=4, columns=6
         )
         out["right_blush"] = out["left_blush"].mirrored()
     return out

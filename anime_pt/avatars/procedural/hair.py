@@ -15,11 +15,12 @@ from anime_pt.avatars.procedural.palette import luma, mix
 
 _RADII = np.array([0.455, 0.510, 0.475])
 CENTER = np.array([0.0, 0.545, -0.035])
+_COLUMNS = 8  # of a lock
 EQUATOR = 0.80  # s at which locks leave the skull
 
 
 class Hair:
-    """Builds one style; `cap`, `patches` (locks), `extras` (ties) and `chains` are ready after init."""
+    """Builds one style; `cap`, `patches` (locks), `extras` (ties), `shadows` on the face, `chains`."""
 
     def __init__(self, head: Head, rng: np.random.Generator):
         self.head, self.body, self.d = head, head.body, head.body.d
@@ -27,6 +28,7 @@ class Hair:
         self.rng = rng
         self.patches: list[Patch] = []
         self.extras: list[Patch] = []
+        self.shadows: list[Patch] = []
         self.chains: list[Chains] = []
         self.radii = _RADII * [1 + 0.05 * self.body.chibi, 1, 1]
         self.volume = self.d.hair_volume
@@ -67,52 +69,66 @@ class Hair:
         p[..., 0] *= squeeze
         return p
 
-    def lock(self, phi, s, width, thick, lift=0.02, columns=8, weights=None, bend=0.0, curl=0.0):
+    def lock(self, phi, s, width, thick, lift=0.02, weights=None, bend=0.0, curl=0.0, shadow=False):
         """Adds one lock.
 
         Args:
-          phi, s: (r,) centre line. `width`, `thick`, `lift`: (r,) or scalar, head heights.
-          curl: pushes the last third outward (positive) or inward.
+          phi, s: (r,) centre line.
+          width, thick, lift: (r,) or scalar, in head heights.
+          weights: function of (phi, s), or None for the head alone.
+          bend: turn in phi toward the tip.
+          curl: how far the tip stands out (positive) or in.
+          shadow: whether it throws a shadow on the face.
         """
-        phi, s = np.broadcast_arrays(np.asarray(phi, float), np.asarray(s, float))
-        r = len(s)
-        k = np.linspace(0, 1, r)
-        width, thick, lift = (np.broadcast_to(np.asarray(a, float), (r,)) for a in (width, thick, lift))
-        a = np.linspace(0, 2 * np.pi, columns + 1)
+        phi, s, width, thick, lift = np.broadcast_arrays(
+            *(np.asarray(a, float) for a in (phi, s, width, thick, lift))
+        )
+        k = np.linspace(0, 1, len(s))
+        a = np.linspace(0, 2 * np.pi, _COLUMNS + 1)
         across, bulge = -np.sin(a), -np.cos(a)
         bulge = np.where(bulge > 0, bulge, 0.35 * bulge)
-        theta = np.minimum(s, EQUATOR) / EQUATOR * np.pi / 2
-        ring = np.maximum(np.sin(theta), 0.12) * self.radii[0]
-        pp = phi[:, None] + bend * k[:, None] ** 2 + across * (width / ring)[:, None]
-        ll = (lift + curl * k**3)[:, None] + bulge * thick[:, None]
-        p = self.point(pp, s[:, None] + 0 * pp, ll)
-        ends = (
-            p[:1, :-1].mean(1, keepdims=True) + 0 * p[:1],
-            p[-1:, :-1].mean(1, keepdims=True) + 0 * p[-1:],
+        ring = np.maximum(np.sin(np.minimum(s, EQUATOR) / EQUATOR * np.pi / 2), 0.12) * self.radii[0]
+        phis = phi[:, None] + bend * k[:, None] ** 2 + across * (width / ring)[:, None]
+        lifts = (lift + curl * k**3)[:, None] + bulge * thick[:, None]
+        p = self.point(phis, s[:, None], lifts)
+        if shadow:
+            self._throw_shadow(p[:, 2:7])
+        p = np.concatenate(
+            [p[:1, :-1].mean(1, keepdims=True) + 0 * p[:1], p, 0 * p[-1:] + p[-1, :-1].mean(0)]
         )
-        p = np.concatenate([ends[0], p, ends[1]])
-        kk = np.r_[0, k, 1]
-        ss = np.r_[s[0], s, s[-1]]
-        top = np.minimum(ss / EQUATOR, 1) * 0.5
-        length = s[-1] - EQUATOR
-        v = top + np.where(ss > EQUATOR, 0.5 * (ss - EQUATOR) / max(length, 0.45), 0)
+        k, s, phi = np.r_[0, k, 1], np.r_[s[0], s, s[-1]], np.r_[phi[0], phi, phi[-1]]
+        tip = np.maximum(s - EQUATOR, 0) / max(s[-1] - EQUATOR, 0.45)
+        v = 0.5 * np.minimum(s / EQUATOR, 1) + 0.5 * tip
         uv = np.stack(np.broadcast_arrays(0.5 + 0.5 * across, v[:, None]), -1)
-        w = weights(np.r_[phi[0], phi, phi[-1]], ss) if weights else {"head": 1.0}
-        w = {
-            n: (x[:, None] if isinstance(x, np.ndarray) else x) + np.zeros((r + 2, columns + 1))
-            for n, x in w.items()
-        }
-        outline = (0.25 + 0.75 * mesh.smoothstep(kk, 0.0, 0.35))[:, None] + 0 * p[..., 0]
-        center = self.head.origin + self.h * CENTER
-        radial = (p - center) * [1, 0, 1] + np.where(ss < EQUATOR, p[..., 1].T - center[1], 0).T[
-            ..., None
-        ] * [0, 1, 0]
-        radial /= np.linalg.norm(radial, axis=-1, keepdims=True) + 1e-9
+        shares = weights(phi, s) if weights else {"head": np.ones(len(s))}
+        full = np.zeros(p.shape[:2])
+        shares = {bone: w[:, None] + full for bone, w in shares.items()}
+        outline = (0.25 + 0.75 * mesh.smoothstep(k, 0.0, 0.35))[:, None] + full
+        # Towards the common surface, so that locks shade alike and not each by itself.
+        out = p - (self.head.origin + self.h * CENTER)
+        out[s > EQUATOR, :, 1] = 0
+        out /= np.linalg.norm(out, axis=-1, keepdims=True) + 1e-9
         own = mesh.grid_normals(p, True)
-        outside = (np.sum(own * radial, -1, keepdims=True) > 0) * 0.4
-        n = own * (1 - outside) + radial * outside
-        n /= np.linalg.norm(n, axis=-1, keepdims=True) + 1e-9
-        self.patches.append(Patch(p, w, uv, normals=n, outline=outline))
+        share = 0.4 * (np.sum(own * out, -1, keepdims=True) > 0)
+        self.patches.append(Patch(p, shares, uv, normals=own * (1 - share) + out * share, outline=outline))
+
+    def _throw_shadow(self, p):
+        """Lays a lock's shape (r, c, 3) on the face, a little down and to the side away from the light."""
+        q = (p - self.head.origin) / self.h - np.array([0.014, 0.040, 0])
+        y = np.clip(q[..., 1], 0.02, 0.97)
+        width = self.head.section(y)[0]
+        x = np.clip(q[..., 0] / width, -0.97, 0.97)
+        # the inverse of `Head.point` at the front
+        angle = np.arcsin(np.sign(x) * np.abs(x) ** 1.1)
+        self.shadows.append(
+            Patch(
+                self.head.point(y, angle, 0.008),
+                {"head": 1.0},
+                mesh.grid_uv(*y.shape),
+                wrap=False,
+                outline=0.0,
+            )
+        )
 
     def taper(self, rows, width, tip=0.0, full=0.45, root=0.6):
         """Width along a lock: `root` share at the start, full in the middle, `tip` share at the end."""
@@ -159,7 +175,7 @@ class Hair:
         for n, i in enumerate(order):
             phi, end = phis[i], ends[i]
             k = np.linspace(0, 1, rows)
-            s = 0.16 + (end - 0.16) * k
+            s = 0.08 + (end - 0.08) * k
             bend = {"parted": 0.30 * np.sign(phi), "swept": 0.38 * side}.get(kind, 0.10 * np.sign(phi))
             start = phi * 0.75 if kind != "parted" else 0.10 * np.sign(phi) + 0.55 * phi
             if kind == "swept":
@@ -172,6 +188,7 @@ class Hair:
                 0.040 * (1 - 0.5 * k**3),
                 0.012 + 0.010 * (n % 2),
                 bend=bend * (0 if tip else 1),
+                shadow=True,
             )
 
     def _side_locks(self):

@@ -27,7 +27,7 @@ def _fall(
     for n, i in enumerate(order):
         top = n >= (count + 1) // 2
         stop = end * (1 + u(-jag, jag * 0.3)) - (0.1 if top else 0)
-        s = np.linspace(0.10, stop, rows)
+        s = np.linspace(0.03, stop, rows)
         hair.lock(
             np.full(rows, phis[i] + u(-0.03, 0.03)),
             s,
