@@ -24,8 +24,10 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
 
     An expected failure prints one line to stderr; `ANIME_PT_TRACEBACK=1` shows where it came from.
     """
-    # Orbax and TFDS log every file they touch, and warn of what is as it should be.
-    logging.set_verbosity(logging.ERROR)
+    # Orbax and TFDS log every file they touch, warn of what is as it should be, and print pages from their
+    # threads before the exception arrives here.
+    debug = bool(os.environ.get("ANIME_PT_TRACEBACK"))
+    logging.set_verbosity(logging.WARNING if debug else logging.FATAL)
     try:
         app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
     except Interrupted as stop:
@@ -35,7 +37,7 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
     except Exception as error:
         if not isinstance(error, _EXPECTED) and not _disk_full(error):
             raise
-        if os.environ.get("ANIME_PT_TRACEBACK"):
+        if debug:
             traceback.print_exc()
         _exit(f"error: {one_line(error)}", 1)
 

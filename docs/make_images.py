@@ -1,0 +1,53 @@
+"""Draws the pictures of README.md: `python docs/make_images.py`. Only built-in characters."""
+
+import pathlib
+
+import numpy as np
+
+from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
+from anime_pt.metric_writer import save_image
+from anime_pt.pose.skeletons import AVATAR_20
+
+HERE = pathlib.Path(__file__).parent / "images"
+SEEDS = (3, 8, 4, 31, 13, 1, 22, 7, 28, 6, 12, 18, 27, 15, 30, 20)
+SIZE = 200
+
+
+def figure(seed: int, pose: poses.Pose, yaw: float, costume: int = 0, bones: bool = False) -> np.ndarray:
+    character = procedural.build(seed, costume)
+    globals_ = rig.pose(character, pose)
+    seen_by = camera.still(character, 2 * SIZE, yaw=yaw, heights=1.2)
+    frame = rasterise.Renderer(2 * SIZE).render(character, globals_, seen_by)
+    picture = frame.over((255, 255, 255))
+    if bones:
+        picture = _with_bones(picture, keypoints.project(character, globals_, seen_by, frame))
+    return picture.reshape(SIZE, 2, SIZE, 2, 3).mean((1, 3)).round().astype(np.uint8)
+
+
+def _with_bones(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    import cv2
+
+    picture = picture.copy()
+    for a, b in AVATAR_20.limb_indices:
+        cv2.line(
+            picture, *(tuple(int(v) for v in points[i, :2]) for i in (a, b)), (0, 120, 255), 2, cv2.LINE_AA
+        )
+    for x, y, seen in points:
+        cv2.circle(picture, (int(x), int(y)), 5, (255, 60, 60), -1 if seen else 2, cv2.LINE_AA)
+    return picture
+
+
+def main() -> None:
+    rng = np.random.default_rng(5)
+    cast = [figure(s, poses.sample(rng), rng.uniform(-35, 35)) for s in SEEDS]
+    rows = [np.concatenate(cast[i : i + 8], 1) for i in (0, 8)]
+    same = [poses.sample(rng) for _ in range(4)]
+    row = [
+        figure(22, p, y, bones=b) for p, y in zip(same, (0, 30, -40, 15), strict=True) for b in (False, True)
+    ]
+    rows.append(np.concatenate(row, 1))
+    save_image(HERE / "characters.png", np.concatenate(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Every block of README.md that is marked as tested runs, in a copy of the repository at an awkward path."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import CACHE, ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(marker: str) -> list[str]:
+    return re.findall(rf"<!-- {marker} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> pathlib.Path:
+    """The tracked files of the working tree, below a folder with a space and Japanese letters."""
+    target = tmp_path_factory.mktemp("clone") / "アニメ pose"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+def run(program: list[str], clone: pathlib.Path) -> str:
+    python = pathlib.Path(sys.executable)
+    environment = os.environ | CACHE
+    environment |= {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        # The editable install must not be what is tested.
+        "PYTHONPATH": str(clone),
+        "TFDS_DATA_DIR": str(clone / "data sets"),
+    }
+    result = subprocess.run(program, cwd=clone, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_commands(clone):
+    (block,) = blocks("tested")
+    out = run(["bash", "-euo", "pipefail", "-c", block], clone)
+    look = clone / "runs" / "look"
+    for name in ("curves.png", "metrics.jsonl", "generated/grid.png", "generated/animation.mp4"):
+        assert (look / name).stat().st_size > 1000, name
+    assert list((look / "eval").glob("*.json"))
+    assert '"eval/iou":' in out
+
+
+def test_python(clone):
+    (block,) = blocks("tested python")
+    out = run(
+        [sys.executable, "-c", block + "\nprint(points.shape, picture.shape, frame.image.shape)"], clone
+    )
+    assert out.strip() == "(20, 3) (512, 512, 3) (512, 512, 4)"
+
+
+def test_ci_runs_the_readmes_test_command():
+    (command,) = blocks("test command")
+    assert command.count("\n") == 1
+    shown = subprocess.run(
+        ["bash", "-c", re.search(r"test_command=\$\((.*)\)\n", (ROOT / ".ci/run").read_text())[1]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == command
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)h#][^)]*)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_keypoint_order_is_the_codes():
+    from anime_pt.pose.skeletons import AVATAR_20
+
+    text = README.split("## Keypoints")[1].split("##")[0]
+    listed = re.search(r"eighteen \((.*?)\), then (.*?)\.", text, re.DOTALL)
+    names, side = [], ""
+    for word in re.sub(r"\s+", " ", listed[1]).split(", "):
+        parts = word.split(" ")
+        if parts[0] in ("left", "right"):
+            side = parts[0] + "_"
+        name = parts[-1]
+        names.append(name if name in ("nose", "neck") else side + name)
+    names += listed[2].split(" and ")
+    assert tuple(names) == AVATAR_20.keypoints
