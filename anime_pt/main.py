@@ -38,11 +38,14 @@ def main(_: Sequence[str]) -> None:
     config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
     if _MODE.value != "train" and not (workdir / train.CONFIG_FILE).exists():
         raise FileNotFoundError(f"{workdir} holds no run; train first")
-    if config.data.prepare:
+    try:
+        sources.builder(config.data.name, config.data.data_dir)
+    except sources.DatasetNotBuiltError:
+        if not config.data.prepare:
+            raise
         from tfds_builders import build
 
         build.prepare(config.data.name, config.data.data_dir)
-    sources.builder(config.data.name, config.data.data_dir)
 
     if _MODE.value == "train":
         train.train(config, workdir)

@@ -62,7 +62,9 @@ def _skirt(tailor: Tailor, color: Color, waist: float):
         shape = {"flare": 0.10}
     else:
         shape = {"flare": 0.26, "ripple": 0.007}
-    made = skirt.Skirt(body, waist, skirt.leg_share(body, d.hem), **shape)
+    # a top that is worn outside ends where the flare begins
+    start = 0.20 if tops.hem(d.top) < tops.TUCKED else 0.34
+    made = skirt.Skirt(body, waist, skirt.leg_share(body, d.hem), start=start, **shape)
     _hang(tailor, made, color, textures.skirt(d, color))
 
 
@@ -79,14 +81,8 @@ def _belt(tailor: Tailor):
         color, low, high = d.accent_color, 0.36, 0.60
     else:
         color, low, high = mix(d.shoe_color, (0.1, 0.08, 0.08), 0.2), 0.40, 0.47
-    lift = 0.013 if d.bottom in SKIRTS or d.top == "kimono" else 0.011
-    lift += 0.004 if d.top in ("coat", "hoodie", "jacket", "sweater") else 0.0
-    band = body.torso.patch(
-        -float(body.level(high)),
-        -float(body.level(low)),
-        lambda t, a: 0.6 * body.bust_offset(t, a) + lift,
-        4,
-        32,
-    )
+    untucked = tops.hem(d.top) < tops.TUCKED
+    over = tops.surface(body, 0.004) if untucked else lambda t, a: 0.6 * body.bust_offset(t, a) + 0.013
+    band = body.torso.patch(-float(body.level(high)), -float(body.level(low)), over, 4, 32)
     belt, lining = (make("belt", "accessory", color) for make in (tailor.cloth, tailor.lining))
     tailor.builder.add_shell(belt, lining, band, 0.002)

@@ -28,6 +28,7 @@ class Skirt:
         pleats: int = 0,
         ripple: float = 0.0,
         gap: float = 0.006,
+        start: float = 0.34,
     ):
         """Lays out a skirt.
 
@@ -39,8 +40,9 @@ class Skirt:
           pleats: number of knife pleats, or 0.
           ripple: depth of soft folds at the hem.
           gap: distance from the skin at the hips.
+          start: trunk level where the flare begins.
         """
-        self.body, self.flare, self.gap = body, flare, gap
+        self.body, self.flare, self.gap, self.start = body, flare, gap, start
         top = float(body.level(waist))
         drop = body.level(_ROOT) - hem
         segments = int(np.clip(round(drop / (0.075 + 0.03 * body.chibi)), 2, 5))
@@ -75,7 +77,7 @@ class Skirt:
         y, angle, offset = np.broadcast_arrays(np.asarray(y, float), np.asarray(angle, float), offset)
         widest = float(self.body.level(_WIDEST))
         t = -np.maximum(y, widest)
-        fall = np.maximum(float(self.body.level(0.34)) - y, 0)
+        fall = np.maximum(float(self.body.level(self.start)) - y, 0)
         out = self.flare * fall * (1 - 0.25 * np.minimum(fall / 0.4, 1))
         p = self.body.torso.point(t, angle, self.gap + out + offset)
         p[..., 1] = y

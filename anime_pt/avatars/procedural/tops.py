@@ -6,6 +6,7 @@ import numpy as np
 
 from anime_pt.avatars.procedural import limbs, mesh, shapes, textures
 from anime_pt.avatars.procedural.body import Body
+from anime_pt.avatars.procedural.description import SKIRTS
 from anime_pt.avatars.procedural.palette import Color, mix
 from anime_pt.avatars.procedural.tailor import Tailor
 
@@ -35,6 +36,11 @@ _CUFFED = ("sailor", "hoodie", "blouse")
 def hem(top: str) -> float:
     """Trunk level where a top ends."""
     return _HEM.get(top, 0.38)
+
+
+def surface(body: Body, extra: float) -> Callable:
+    """Offset from the trunk, by (knot, angle), of a layer `extra` over the top."""
+    return _raised(body, _LOOSE.get(body.d.top, 0.0045), extra)
 
 
 def add(tailor: Tailor) -> None:
@@ -81,11 +87,13 @@ def _neckline(tailor: Tailor) -> Callable:
 
 
 def _raised(body: Body, loose: float, extra: float) -> Callable:
-    """Offset of a layer `extra` over a top: tight at the neck, looser below."""
+    """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of a skirt's waist."""
+    clear = 0.009 if body.d.bottom in SKIRTS and hem(body.d.top) < TUCKED else 0.0
 
     def offset(t, angle):
         ease = mesh.smoothstep(t, -body.level(1.04), -body.level(0.86))
-        return body.bust_offset(t, angle) + 0.0018 + (loose - 0.0018) * ease + extra
+        over = clear * mesh.smoothstep(t, -body.level(0.50), -body.level(0.28))
+        return body.bust_offset(t, angle) + 0.0018 + (loose - 0.0018) * ease + over + extra
 
     return offset
 
@@ -162,7 +170,7 @@ def _lapels(tailor: Tailor, loose: float):
         wide = np.sin(np.pi * np.clip(_front_distance(angle) / 0.36, 0, 1)) ** 2
         return start(angle) + width * (0.30 + 0.70 * wide)
 
-    flap = body.torso.patch(lambda a: start(a) - 0.003, end, _raised(body, loose, 0.004), 5, 40)
+    flap = body.torso.patch(lambda a: start(a) - 0.003, end, _raised(body, loose, 0.0026), 5, 40)
     collar, lining = (make("collar", "top", d.trim_color) for make in (tailor.cloth, tailor.lining))
     builder.add_shell(collar, lining, flap, 0.002)
     low = -float(body.level(_NECK[d.top][1] - 0.04))
