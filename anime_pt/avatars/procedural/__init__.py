@@ -52,7 +52,7 @@ def build_from(d: Description) -> Character:
         alpha_mode="blend",
     )
     builder.add("features", *face.patches(head).values())
-    style = hairstyles.make(head, np.random.default_rng([d.seed, 7]))
+    style = hairstyles.make(head, np.random.default_rng([d.seed % 2**64, 7]))
     builder.material(
         "hair", part="hair", texture=hair.texture(d), ramp=textures.ramp("hair"),
         outline_color=textures.outline(d.hair_color),

@@ -62,9 +62,9 @@ def _skirt(tailor: Tailor, color: Color, waist: float):
         shape = {"flare": 0.10}
     else:
         shape = {"flare": 0.26, "ripple": 0.007}
-    # a top that is worn outside ends where the flare begins
-    start = 0.20 if tops.hem(d.top) < tops.TUCKED else 0.34
-    made = skirt.Skirt(body, waist, skirt.leg_share(body, d.hem), start=start, **shape)
+    # under a top that is worn outside, the flare begins lower and the skirt is wider instead
+    start, gap = (0.26, 0.012) if tops.hem(d.top) < tops.TUCKED else (0.34, 0.006)
+    made = skirt.Skirt(body, waist, skirt.leg_share(body, d.hem), gap=gap, start=start, **shape)
     _hang(tailor, made, color, textures.skirt(d, color))
 
 

@@ -136,7 +136,7 @@ class _Draw:
     """Random choices by name: `draw.uniform("heads", 2, 8)` depends on nothing else that was drawn."""
 
     def __init__(self, *key: int):
-        self.key = key
+        self.key = tuple(int(k) % 2**64 for k in key)  # NumPy takes no negative seeds
 
     def stream(self, name: str) -> np.random.Generator:
         return np.random.default_rng([*self.key, zlib.crc32(name.encode())])

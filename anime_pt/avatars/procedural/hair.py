@@ -41,8 +41,11 @@ class Hair:
 
     # -- the common surface
 
-    def point(self, phi, s, lift=0.0) -> np.ndarray:
-        """Points of the hair surface, `lift` head heights outside of it, in body units."""
+    def point(self, phi, s, lift=0.0, root=None) -> np.ndarray:
+        """Points of the hair surface, `lift` head heights outside of it, in body units.
+
+        `root` is the `phi` that tells whether they fall before or behind the shoulders.
+        """
         phi, s, lift = np.broadcast_arrays(*(np.asarray(a, float) for a in (phi, s, lift)))
         theta = np.minimum(s, EQUATOR) / EQUATOR * np.radians(97)
         over = np.maximum(s - EQUATOR, 0)
@@ -52,7 +55,7 @@ class Hair:
         y = np.cos(theta) * grow[..., 1] - over
         z = z - 0.05 * (1 - np.sin(theta))
         p = self.head.origin + self.h * (CENTER + np.stack([x, y, z], -1))
-        return self.clear_shoulders(p, phi)
+        return self.clear_shoulders(p, phi if root is None else root)
 
     def clear_shoulders(self, p, phi):
         """Moves what hangs at the sides in front of or behind the shoulders."""
@@ -90,7 +93,7 @@ class Hair:
         ring = np.maximum(np.sin(np.minimum(s, EQUATOR) / EQUATOR * np.pi / 2), 0.12) * self.radii[0]
         phis = phi[:, None] + bend * k[:, None] ** 2 + across * (width / ring)[:, None]
         lifts = (lift + curl * k**3)[:, None] + bulge * thick[:, None]
-        p = self.point(phis, s[:, None], lifts)
+        p = self.point(phis, s[:, None], lifts, phi[:, None])
         if shadow:
             self._throw_shadow(p[:, 2:7])
         p = np.concatenate(

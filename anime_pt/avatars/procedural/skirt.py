@@ -79,7 +79,9 @@ class Skirt:
         t = -np.maximum(y, widest)
         fall = np.maximum(float(self.body.level(self.start)) - y, 0)
         out = self.flare * fall * (1 - 0.25 * np.minimum(fall / 0.4, 1))
-        p = self.body.torso.point(t, angle, self.gap + out + offset)
+        tight = min(self.gap, 0.005)  # at the waist, where a top may lie over it
+        gap = tight + (self.gap - tight) * smoothstep(-y, -self.body.level(0.42), -self.body.level(0.25))
+        p = self.body.torso.point(t, angle, gap + out + offset)
         p[..., 1] = y
         return p
 

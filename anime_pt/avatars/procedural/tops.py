@@ -14,6 +14,7 @@ from anime_pt.avatars.procedural.tailor import Tailor
 _LOOSE = {"hoodie": 0.012, "jacket": 0.009, "coat": 0.010, "kimono": 0.008, "sweater": 0.009, "armor": 0.010}
 # Trunk level where the top ends; those below `TUCKED` are worn over the bottom.
 TUCKED = 0.33
+_COLUMNS = 36  # the same for all layers, so that their edges run together
 _HEM = {"hoodie": 0.16, "jacket": 0.20, "coat": 0.24, "kimono": 0.34, "sweater": 0.18, "t_shirt": 0.24}
 _HEM |= {"armor": 0.30}
 # Neckline: levels at the back and at the front; half width of a V in half turns, or 1 for a round one.
@@ -30,6 +31,7 @@ _NECK = {
     "armor": (1.06, 1.02, 1.0),
     "sweater": (1.06, 1.03, 1.0),
 }
+_COLLARED = ("blouse", "sweater", "armor", "jacket", "coat")
 _CUFFED = ("sailor", "hoodie", "blouse")
 
 
@@ -48,14 +50,14 @@ def add(tailor: Tailor) -> None:
     d, body, builder = tailor.d, tailor.body, tailor.builder
     torso = body.torso
     loose = _LOOSE.get(d.top, 0.0045)
-    # skin in the neckline
-    low = -float(body.level(_NECK[d.top][1] - 0.10))
-    builder.add("skin", torso.patch(torso.knots[0], low, body.bust_offset, 8, 28))
+    if d.top not in _COLLARED:  # skin in the neckline
+        low = -float(body.level(_NECK[d.top][1] - 0.10))
+        builder.add("skin", torso.patch(torso.knots[0], low, body.bust_offset, 8, 28))
     trunk = tailor.cloth("top", "top", d.top_color, textures.top(d))
     sleeve = tailor.cloth("sleeve", "top", d.top_color, textures.sleeve(d))
     lining = tailor.lining("top", "top", d.top_color)
     bottom = -float(body.level(hem(d.top)))
-    shell = torso.patch(_neckline(tailor), bottom, _raised(body, loose, 0.0), 14, 28)
+    shell = torso.patch(_neckline(tailor), bottom, _raised(body, loose, 0.0), 14, _COLUMNS)
     builder.add_shell(trunk, lining, shell, 0.002)
     _arms(tailor, sleeve, lining, loose)
     if d.top == "sailor":
@@ -64,7 +66,7 @@ def add(tailor: Tailor) -> None:
         _lapels(tailor, loose)
     if d.top == "hoodie":
         _hood(tailor)
-    elif d.top in ("blouse", "sweater", "armor", "jacket", "coat"):
+    elif d.top in _COLLARED:
         _standing_collar(tailor, loose)
 
 
@@ -88,11 +90,11 @@ def _neckline(tailor: Tailor) -> Callable:
 
 def _raised(body: Body, loose: float, extra: float) -> Callable:
     """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of a skirt's waist."""
-    clear = 0.009 if body.d.bottom in SKIRTS and hem(body.d.top) < TUCKED else 0.0
+    clear = 0.014 if body.d.bottom in SKIRTS and hem(body.d.top) < TUCKED else 0.0
 
     def offset(t, angle):
         ease = mesh.smoothstep(t, -body.level(1.04), -body.level(0.86))
-        over = clear * mesh.smoothstep(t, -body.level(0.50), -body.level(0.28))
+        over = clear * mesh.smoothstep(t, -body.level(0.50), -body.level(0.27))
         return body.bust_offset(t, angle) + 0.0018 + (loose - 0.0018) * ease + over + extra
 
     return offset
@@ -145,12 +147,12 @@ def _sailor_collar(tailor: Tailor, loose: float):
         front = 0.80 + 0.06 * np.clip(near / 0.4, 0, 1)
         return -body.level(front * (1 - back) + 0.74 * back)
 
-    flap = body.torso.patch(lambda a: start(a) - 0.002, end, _raised(body, loose, 0.004), 7, 40)
+    flap = body.torso.patch(lambda a: start(a) - 0.002, end, _raised(body, loose, 0.004), 7, _COLUMNS)
     collar, lining = (make("collar", "top", d.trim_color) for make in (tailor.cloth, tailor.lining))
     builder.add_shell(collar, lining, flap, 0.002)
     color = d.accent_color if d.trim_color == d.top_color else d.top_color
     line = body.torso.patch(
-        lambda a: end(a) - 0.0095, lambda a: end(a) - 0.006, _raised(body, loose, 0.0052), 2, 40
+        lambda a: end(a) - 0.0095, lambda a: end(a) - 0.006, _raised(body, loose, 0.0052), 2, _COLUMNS
     )
     line.outline = 0.0
     builder.add(tailor.cloth("collar_line", "top", color), line)
@@ -158,7 +160,7 @@ def _sailor_collar(tailor: Tailor, loose: float):
 
 def _shirt_color(d) -> Color:
     """Of what shows under a jacket."""
-    return (0.97, 0.97, 0.98) if min(d.top_color) < 0.9 else d.accent_color
+    return (0.97, 0.97, 0.98) if min(d.top_color) < 0.9 else mix(d.accent_color, (0.15, 0.12, 0.2), 0.5)
 
 
 def _lapels(tailor: Tailor, loose: float):
@@ -170,7 +172,7 @@ def _lapels(tailor: Tailor, loose: float):
         wide = np.sin(np.pi * np.clip(_front_distance(angle) / 0.36, 0, 1)) ** 2
         return start(angle) + width * (0.30 + 0.70 * wide)
 
-    flap = body.torso.patch(lambda a: start(a) - 0.003, end, _raised(body, loose, 0.0026), 5, 40)
+    flap = body.torso.patch(lambda a: start(a) - 0.003, end, _raised(body, loose, 0.0026), 5, _COLUMNS)
     collar, lining = (make("collar", "top", d.trim_color) for make in (tailor.cloth, tailor.lining))
     builder.add_shell(collar, lining, flap, 0.002)
     low = -float(body.level(_NECK[d.top][1] - 0.04))
@@ -185,7 +187,9 @@ def _standing_collar(tailor: Tailor, loose: float):
     tall = {"sweater": 0.020, "armor": 0.020}.get(d.top, 0.013) * (1 - 0.4 * body.chibi)
     lift = 0.0006 if jacket else 0.0024 + 0.25 * loose
     a = np.linspace(0, 2 * np.pi, 27)
-    low = [body.torso.point(-float(body.level(f)), a, lift) for f in (1.065, 1.035, 1.0)]
+    low = [
+        body.torso.point(-float(body.level(f)), a, k * lift) for f, k in ((1.065, 1), (1.035, 0.7), (1.0, 0))
+    ]
     y = low[0][0, 1]
     rim = []
     for up, grow in ((tall, 0.0045), (0.55 * tall, 0.0050)):
