@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import pickle
 import subprocess
 import sys
 
@@ -230,3 +231,20 @@ def test_secondary_follows_a_turn_of_the_whole_body():
     turn[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
     turn[:3, 3] = [0.3, 0.1, -0.2]
     np.testing.assert_allclose(c.secondary(c, turn @ c.rest), turn @ c.secondary(c, c.rest), atol=1e-6)
+
+
+def test_characters_travel_to_other_processes():
+    c = procedural.build(4)
+    pose = poses.sample(np.random.default_rng(0))
+    copy = pickle.loads(pickle.dumps(c))
+    np.testing.assert_array_equal(rig.pose(copy, pose), rig.pose(c, pose))
+
+
+def test_negative_numbers_are_seeds_too():
+    first, second = procedural.describe(-3, -1), procedural.describe(-3, -2)
+    assert first.hair_color == second.hair_color
+    assert (first.top, first.top_color, first.bottom_color) != (
+        second.top,
+        second.top_color,
+        second.bottom_color,
+    )

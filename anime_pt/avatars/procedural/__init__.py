@@ -25,52 +25,9 @@ def build_from(d: Description) -> Character:
     """The character of a description, which `dataclasses.replace` may have changed."""
     body = Body(d)
     head = Head(body)
-    builder = mesh.MeshBuilder()
-    skin = {
-        "ramp": textures.ramp("skin"),
-        "outline_color": textures.outline(d.skin, 0.42),
-        "color": (*d.skin, 1.0),
-    }
-    builder.material("skin", part="skin", **skin)
-    builder.material("face", part="face", **skin)
-    shade = mix(d.skin, tuple(c * s for c, s in zip(d.skin, (0.93, 0.74, 0.72), strict=True)), 0.9)
-    builder.material("skin_shade", part="skin", **skin | {"color": (*shade, 1.0)})
-    builder.material(
-        "neck", part="skin", **skin | {"color": (1.0, 1.0, 1.0, 1.0)}, texture=textures.neck(d.skin, shade)
-    )
-    builder.add("neck", head.neck())
-    builder.add("face", head.skin())
-    ear, hollow = head.ear()
-    builder.add_pair("face", ear)
-    builder.add_pair("skin_shade", hollow)
-    builder.material(
-        "features",
-        part="face",
-        texture=face.texture(d),
-        ramp=textures.ramp("flat"),
-        outline=0.0,
-        alpha_mode="blend",
-    )
-    builder.add("features", *face.patches(head).values())
     style = hairstyles.make(head, np.random.default_rng([d.seed % 2**64, 7]))
-    builder.material(
-        "hair", part="hair", texture=hair.texture(d), ramp=textures.ramp("hair"),
-        outline_color=textures.outline(d.hair_color),
-    )  # fmt: skip
-    # The cap is an open surface: seen from below it must be hair, not the dark inside of its outline.
-    under = mix(d.hair_color, (0.10, 0.05, 0.15), 0.16)
-    builder.material("face_shadow", part="face", color=(*shade, 1.0), ramp=textures.ramp("flat"), outline=0.0)
-    builder.add("face_shadow", *style.shadows)
-    builder.material(
-        "hair_cap",
-        part="hair",
-        color=(*under, 1.0),
-        ramp=textures.ramp("flat"),
-        outline=0.0,
-        double_sided=True,
-    )
-    builder.add("hair_cap", style.cap)
-    builder.add("hair", *style.patches)
+    builder = mesh.MeshBuilder()
+    _add_head(builder, head, style)
     chains = style.chains + costume_lib.dress(builder, body, head, style)
     bones = body.bones()
     for c in chains:
@@ -96,6 +53,41 @@ def build_from(d: Description) -> Character:
         twists={side + "Hand": index[side + "Forearm"] for side in ("left", "right")},
         **builder.arrays(index, d.height),
     )
+
+
+def _add_head(builder: mesh.MeshBuilder, head: Head, style: hair.Hair) -> None:
+    """Declares the skin materials; adds head, neck, face and hair."""
+    d = head.body.d
+    white = (1.0, 1.0, 1.0, 1.0)
+    flat = {"ramp": textures.ramp("flat"), "outline": 0.0}
+    skin = {"ramp": textures.ramp("skin"), "outline_color": textures.outline(d.skin, 0.42)}
+    dark = tuple(c * s for c, s in zip(d.skin, (0.93, 0.74, 0.72), strict=True))
+    shade = mix(d.skin, dark, 0.9)
+    builder.material("skin", part="skin", color=(*d.skin, 1.0), **skin)
+    builder.material("skin_shade", part="skin", color=(*shade, 1.0), **skin)
+    builder.material("face", part="face", color=(*d.skin, 1.0), **skin)
+    builder.material("face_shadow", part="face", color=(*shade, 1.0), **flat)
+    builder.material("neck", part="skin", color=white, texture=textures.neck(d.skin, shade), **skin)
+    builder.material("features", part="face", texture=face.texture(d), alpha_mode="blend", **flat)
+    builder.material(
+        "hair",
+        part="hair",
+        texture=hair.texture(d),
+        ramp=textures.ramp("hair"),
+        outline_color=textures.outline(d.hair_color),
+    )
+    # The cap is an open surface: seen from below it must be hair, not the dark inside of its outline.
+    under = mix(d.hair_color, (0.10, 0.05, 0.15), 0.16)
+    builder.material("hair_cap", part="hair", color=(*under, 1.0), double_sided=True, **flat)
+    ear, hollow = head.ear()
+    builder.add("face", head.skin())
+    builder.add_pair("face", ear)
+    builder.add_pair("skin_shade", hollow)
+    builder.add("neck", head.neck())
+    builder.add("features", *face.patches(head).values())
+    builder.add("face_shadow", *style.shadows)
+    builder.add("hair_cap", style.cap)
+    builder.add("hair", *style.patches)
 
 
 def _helpers(index: dict[str, int]) -> list[Append]:

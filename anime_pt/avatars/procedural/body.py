@@ -11,13 +11,9 @@ import numpy as np
 
 from anime_pt.avatars.procedural import mesh
 from anime_pt.avatars.procedural.description import Description
-from anime_pt.avatars.procedural.mesh import Patch
+from anime_pt.avatars.procedural.mesh import Patch, lerp
 
 ARM_DROP = np.radians(40)  # below the horizontal, in rest
-
-
-def _lerp(a, b, t):
-    return np.asarray(a, float) * (1 - t) + np.asarray(b, float) * t
 
 
 @dataclasses.dataclass
@@ -126,20 +122,20 @@ class Body:
         m = d.masculinity * (1 - 0.6 * chibi)
         self.head_height = hh = 1 / d.heads
         self.chin = 1 - hh
-        self.shoulder_y = self.chin - _lerp(0.047, 0.012, chibi) - 0.004 * m
-        self.crotch = self.chin * _lerp(0.572, 0.44, chibi)
+        self.shoulder_y = self.chin - lerp(0.047, 0.012, chibi) - 0.004 * m
+        self.crotch = self.chin * lerp(0.572, 0.44, chibi)
         trunk = self.trunk = self.shoulder_y - self.crotch
-        self.hip_y = self.crotch + _lerp(0.032, 0.02, chibi)
-        self.ankle_y = _lerp(0.042, 0.038, chibi)
+        self.hip_y = self.crotch + lerp(0.032, 0.02, chibi)
+        self.ankle_y = lerp(0.042, 0.038, chibi)
         self.knee_y = self.ankle_y + (self.hip_y - self.ankle_y) * 0.49
-        girth = self.girth = d.weight * _lerp(1, 1.12, chibi)
-        self.shoulder_x = float(_lerp(_lerp(0.086, 0.112, m), 0.094, chibi))
-        self.hip_x = float(_lerp(_lerp(0.0485, 0.047, m), 0.051, chibi))
-        self.upper_arm, self.forearm = trunk * _lerp(0.455, 0.44, chibi), trunk * _lerp(0.42, 0.40, chibi)
-        self.hand_length = float(_lerp(0.090, 0.082, chibi))
+        girth = self.girth = d.weight * lerp(1, 1.12, chibi)
+        self.shoulder_x = float(lerp(lerp(0.086, 0.112, m), 0.094, chibi))
+        self.hip_x = float(lerp(lerp(0.0485, 0.047, m), 0.051, chibi))
+        self.upper_arm, self.forearm = trunk * lerp(0.455, 0.44, chibi), trunk * lerp(0.42, 0.40, chibi)
+        self.hand_length = float(lerp(0.090, 0.082, chibi))
         self.arm_direction = np.array([np.cos(ARM_DROP), -np.sin(ARM_DROP), 0.0])
         self.shoulder = np.array(
-            [self.shoulder_x, self.shoulder_y - float(_lerp(0.024, 0.026, chibi)), -0.004]
+            [self.shoulder_x, self.shoulder_y - float(lerp(0.024, 0.026, chibi)), -0.004]
         )
         self.elbow = self.shoulder + self.upper_arm * self.arm_direction
         self.wrist = self.elbow + self.forearm * self.arm_direction
@@ -149,7 +145,7 @@ class Body:
         self.torso = self._torso(m, chibi, girth)
         self.arm = self._arm(m, chibi, girth)
         self.leg = self._leg(m, chibi, girth)
-        self.neck_radius = float(_lerp(_lerp(0.0228, 0.0295, m), 0.028, chibi))
+        self.neck_radius = float(lerp(lerp(0.0228, 0.0295, m), 0.028, chibi))
 
     def level(self, f):
         """Height at a fraction of the trunk: 0 crotch, 1 shoulders."""
@@ -163,9 +159,9 @@ class Body:
         front = [0.030, 0.047, 0.052, 0.050, 0.047, 0.044, 0.049, 0.054, 0.047, 0.038, 0.028, 0.022]
         back = [0.032, 0.052, 0.060, 0.057, 0.044, 0.039, 0.043, 0.048, 0.046, 0.041, 0.034, 0.027]
         thick = [0.036, 0.060, 0.074, 0.082, 0.083, 0.078, 0.070, 0.062, 0.052, 0.042, 0.033, 0.030]
-        w = _lerp(_lerp(fem, masc, m), baby, chibi) * girth
-        zf = _lerp(_lerp(front, np.array(front) * 1.10, m), thick, chibi) * girth
-        zb = _lerp(_lerp(back, np.array(back) * 1.04, m), np.array(thick) * 0.9, chibi) * girth
+        w = lerp(lerp(fem, masc, m), baby, chibi) * girth
+        zf = lerp(lerp(front, np.array(front) * 1.10, m), thick, chibi) * girth
+        zb = lerp(lerp(back, np.array(back) * 1.04, m), np.array(thick) * 0.9, chibi) * girth
         # the trunk must not be wider than the shoulders that the arms bring
         w[7:] = np.minimum(w[7:], self.shoulder_x * np.array([0.95, 0.93, 0.84, 0.56, 0.42]))
         w[-1] = max(w[-1], 0.026)
@@ -202,7 +198,7 @@ class Body:
         t = np.array([-0.030, -0.012, 0.006, 0.25 * ua, 0.62 * ua, ua, ua + 0.22 * self.forearm, length])
         adult = np.array([0.0165, 0.0210, 0.0232, 0.0226, 0.0205, 0.0182, 0.0196, 0.0128]) * (1 + 0.22 * m)
         baby = [0.020, 0.027, 0.0310, 0.0315, 0.0305, 0.0285, 0.0270, 0.0200]
-        r = _lerp(adult, baby, chibi) * girth
+        r = lerp(adult, baby, chibi) * girth
         d = self.arm_direction
         front = np.array([0, 0, 1.0])
         # the root turns level, so that it stays under the slope of the shoulder
@@ -227,7 +223,7 @@ class Body:
         baby = np.array(
             [0.034, 0.046, 0.0490, 0.0455, 0.0415, 0.0400, 0.0390, 0.0385, 0.0360, 0.0320, 0.0320]
         )
-        r = _lerp(adult * (1 + 0.05 * m), baby, chibi) * girth
+        r = lerp(adult * (1 + 0.05 * m), baby, chibi) * girth
         r[:4] = np.minimum(r[:4], self.hip_x - 0.001)
         x = np.interp(t, [hip, knee, ankle], [self.hip[0], self.knee[0], self.ankle[0]])
         z = np.interp(t, [hip, knee, knee + 0.3 * shin, ankle], [0, 0.004, -0.004, -0.010])

@@ -7,10 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from anime_pt.avatars.procedural import mesh
-from anime_pt.avatars.procedural.body import _lerp
 from anime_pt.avatars.procedural.description import Description
 from anime_pt.avatars.procedural.head import Head
-from anime_pt.avatars.procedural.mesh import Patch
+from anime_pt.avatars.procedural.mesh import Patch, lerp
 from anime_pt.avatars.procedural.palette import Color, mix
 
 TILE = 192  # pixels of an eye; the atlas is two tiles wide and two high
@@ -24,9 +23,9 @@ def _ink(color: Color, alpha: float = 1.0) -> tuple[int, int, int, int]:
 class _Tile:
     """Drawing in [-1, 1]^2, y up, of a part of the atlas."""
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, width: int, height: int, mode: str = "RGBA"):
         self.size = (width * _SS, height * _SS)
-        self.image = Image.new("RGBA", self.size)
+        self.image = Image.new(mode, self.size)
         self.draw = ImageDraw.Draw(self.image)
 
     def xy(self, points) -> list[tuple[float, float]]:
@@ -81,21 +80,18 @@ def _eye(d: Description, side: int, lash: Color) -> np.ndarray:
     top, mid = np.array(mix(d.eye_color, dark, 0.75)), np.array(d.eye_color)
     grad = np.where(t < 0.5, top + (mid - top) * t * 2, mid + (np.array(light) - mid) * (t * 2 - 1))
     fill = np.repeat(np.round(grad[:, None] * 255).astype(np.uint8), h, 1)
-    mask = Image.new("L", iris.size)
-    inside = _Tile.__new__(_Tile)
-    inside.size, inside.image, inside.draw = iris.size, mask, ImageDraw.Draw(mask)
+    inside = _Tile(TILE, TILE, "L")
     inside.ellipse((cx, cy), (rx * 0.88, ry * 0.91), 255)
-    iris.image.paste(Image.fromarray(fill), (0, 0), mask)
+    iris.image.paste(Image.fromarray(fill), (0, 0), inside.image)
     iris.ellipse((cx, cy + 0.02), (rx * 0.40, ry * 0.46), _ink(mix(dark, (0, 0, 0), 0.35)))
     iris.ellipse((cx, cy - ry * 0.66), (rx * 0.50, ry * 0.13), _ink(mix(light, (1, 1, 1), 0.35)))
     shadow = np.concatenate([np.stack([x, upper + 0.1], 1), np.stack([x, upper - 0.17], 1)[::-1]])
-    white_mask = Image.new("L", iris.size)
-    inside.draw = ImageDraw.Draw(white_mask)
-    inside.fill(white, 255)
+    visible = _Tile(TILE, TILE, "L")
+    visible.fill(white, 255)
     shade = _Tile(TILE, TILE)
     shade.fill(shadow, _ink((0.25, 0.2, 0.45), 0.38))
     layer = Image.alpha_composite(iris.image, shade.image)
-    tile.image.paste(Image.alpha_composite(tile.image, layer), (0, 0), white_mask)
+    tile.image.paste(Image.alpha_composite(tile.image, layer), (0, 0), visible.image)
     # highlights: the same side of the picture in both eyes
     tile.ellipse((cx - side * rx * 0.42, cy + ry * 0.42), (rx * 0.33, ry * 0.25), _ink((1, 1, 1)), side * 0.4)
     tile.ellipse((cx + side * rx * 0.40, cy - ry * 0.40), (rx * 0.17, ry * 0.12), _ink((1, 1, 1)))
@@ -208,8 +204,8 @@ def texture(d: Description) -> np.ndarray:
 def patches(head: Head) -> dict[str, Patch]:
     """Decals by name: eyes, brows, mouth, blush, nose; uv into `texture`."""
     d, chibi = head.body.d, head.body.chibi
-    eye_w = float(_lerp(0.149, 0.176, chibi)) * d.eye_size
-    eye_h = float(_lerp(0.135, 0.182, chibi)) * d.eye_size
+    eye_w = float(lerp(0.149, 0.176, chibi)) * d.eye_size
+    eye_h = float(lerp(0.135, 0.182, chibi)) * d.eye_size
     eye_y = head.eye_y
 
     def decal(angle, y, half_w, half_h, tile, lift=0.012, rows=9, columns=11):
@@ -228,9 +224,9 @@ def patches(head: Head) -> dict[str, Patch]:
         return Patch(p, {"head": 1.0}, uv, wrap=False, normals=normals, outline=0.0)
 
     a = head.eye_angle
-    brow_y = eye_y + eye_h * 0.86 + float(_lerp(0.060, 0.035, chibi))
+    brow_y = eye_y + eye_h * 0.86 + float(lerp(0.060, 0.035, chibi))
     blush_y = eye_y - eye_h * 1.0
-    mouth_w = float(_lerp(0.105, 0.125, chibi))
+    mouth_w = float(lerp(0.105, 0.125, chibi))
     out = {
         "left_eye": decal(a, eye_y, eye_w, eye_h, (0, 0, 0.5, 0.5)),
         "right_eye": decal(-a, eye_y, eye_w, eye_h, (0.5, 0, 1, 0.5)),

@@ -120,9 +120,7 @@ class Hair:
         q = (p - self.head.origin) / self.h - np.array([0.014, 0.040, 0])
         y = np.clip(q[..., 1], 0.02, 0.97)
         width = self.head.section(y)[0]
-        x = np.clip(q[..., 0] / width, -0.97, 0.97)
-        # the inverse of `Head.point` at the front
-        angle = np.arcsin(np.sign(x) * np.abs(x) ** 1.1)
+        angle = self.head.angle_of(np.clip(q[..., 0], -0.97 * width, 0.97 * width), y)
         self.shadows.append(
             Patch(
                 self.head.point(y, angle, 0.008),

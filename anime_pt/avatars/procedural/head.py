@@ -3,8 +3,8 @@
 import numpy as np
 
 from anime_pt.avatars.procedural import mesh
-from anime_pt.avatars.procedural.body import Body, _lerp
-from anime_pt.avatars.procedural.mesh import Patch
+from anime_pt.avatars.procedural.body import Body
+from anime_pt.avatars.procedural.mesh import Patch, lerp
 
 # Head heights above the chin, then half width, and z of the front, the widest line and the back.
 _LEVELS = np.array(
@@ -42,12 +42,12 @@ class Head:
         # small children have wide cheeks and a short jaw; grown men a longer one
         levels[:, 1] *= 1 + chibi * 0.14 * np.exp(-(((y - 0.25) / 0.22) ** 2)) + 0.05 * chibi
         levels[:, 1] *= 1 + 0.07 * m * (1 - chibi) * np.exp(-(((y - 0.12) / 0.12) ** 2))
-        levels[:, 1] *= _lerp(0.97, 1.0, chibi)
+        levels[:, 1] *= lerp(0.97, 1.0, chibi)
         self._section = mesh.Curve(levels[:, 0], levels[:, 1:])
-        self.eye_y = float(_lerp(0.415 + 0.01 * m, 0.385, chibi))
-        self.nose_y = float(_lerp(0.235, 0.245, chibi))
-        self.mouth_y = float(_lerp(0.135, 0.150, chibi))
-        self.nose_size = float(_lerp(0.052 + 0.012 * m, 0.026, chibi))
+        self.eye_y = float(lerp(0.415 + 0.01 * m, 0.385, chibi))
+        self.nose_y = float(lerp(0.235, 0.245, chibi))
+        self.mouth_y = float(lerp(0.135, 0.150, chibi))
+        self.nose_size = float(lerp(0.052 + 0.012 * m, 0.026, chibi))
 
     def section(self, y):
         """Half width and front, middle, back z at heights `y`, each of the shape of `y`."""
@@ -82,10 +82,10 @@ class Head:
         lips = 0.010 * np.exp(-(((y - self.mouth_y) / 0.035) ** 2)) * np.exp(-((x / 0.06) ** 2))
         return nose + sockets + lips
 
-    def angle_of(self, x: float, y: float) -> float:
-        """Angle at which the front surface has the given x (head heights)."""
-        width = float(self.section(np.float64(y))[0])
-        return float(np.arcsin(min(1.0, max(-1.0, x / width)) ** 1.1 if x >= 0 else -((-x / width) ** 1.1)))
+    def angle_of(self, x, y) -> np.ndarray:
+        """Angles at which the front surface has the given x (head heights)."""
+        share = np.clip(x / self.section(np.asarray(y, float))[0], -1, 1)
+        return np.arcsin(np.sign(share) * np.abs(share) ** 1.1)
 
     def skin(self) -> Patch:
         """The head, denser at the face."""
@@ -101,11 +101,7 @@ class Head:
         soft[..., 1] *= 0.55
         soft /= np.linalg.norm(soft, axis=-1, keepdims=True)
         true = mesh.grid_normals(p, True)
-        under = (
-            mesh.smoothstep(yy, 0.16, 0.02)[..., None]
-            if False
-            else mesh.smoothstep(-yy, -0.10, -0.01)[..., None]
-        )
+        under = mesh.smoothstep(-yy, -0.10, -0.01)[..., None]
         face = mesh.smoothstep(np.cos(aa), -0.2, 0.5)[..., None] * (1 - under)
         n = true * (1 - 0.88 * face) + soft * 0.88 * face
         patch.normals = n / np.linalg.norm(n, axis=-1, keepdims=True)
@@ -167,4 +163,4 @@ class Head:
     @property
     def eye_angle(self) -> float:
         """Angle of the centre of the left eye."""
-        return self.angle_of(float(_lerp(0.185, 0.205, self.body.chibi)), self.eye_y)
+        return float(self.angle_of(lerp(0.185, 0.205, self.body.chibi), self.eye_y))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from anime_pt.avatars.procedural import mesh
-from anime_pt.avatars.procedural.body import Body, _lerp
-from anime_pt.avatars.procedural.mesh import Patch, curve
+from anime_pt.avatars.procedural.body import Body
+from anime_pt.avatars.procedural.mesh import Patch, curve, lerp
 
 # Root across the palm (thumb side positive) and along it, length, sideways spread, as shares of the hand.
 _FINGERS = (
@@ -21,14 +21,14 @@ def hand(body: Body, offset: float = 0.0) -> list[Patch]:
     thumb_side = np.array([0, 0, 1.0])
     back = np.cross(thumb_side, d)  # of the hand
     size, chibi = body.hand_length, body.chibi
-    thick = float(_lerp(1.0, 1.5, chibi))
-    broad = float(_lerp(1.0, 1.3, chibi))
+    thick = float(lerp(1.0, 1.5, chibi))
+    broad = float(lerp(1.0, 1.3, chibi))
     wrist = float(body.arm.widths[-1])
 
     def place(along, across, lift):
         a = np.asarray
         return body.wrist + size * (
-            a(along)[..., None] * d + a(across)[..., None] * thumb_side + a(lift)[..., None] * back
+            a(along)[..., None] * d + broad * a(across)[..., None] * thumb_side + a(lift)[..., None] * back
         )
 
     weights = {"leftHand": 1.0}
@@ -49,7 +49,7 @@ def hand(body: Body, offset: float = 0.0) -> list[Patch]:
     forearm = mesh.smoothstep(palm.positions @ d - body.wrist @ d, -0.10 * size, 0.10 * size)
     palm.weights = {"leftForearm": 1 - forearm, "leftHand": forearm}
     parts = [palm]
-    short = float(_lerp(1.0, 0.72, chibi))
+    short = float(lerp(1.0, 0.72, chibi))
     for across, root, length, spread in _FINGERS:
         parts.append(
             _finger(
@@ -103,13 +103,13 @@ def _finger(place, d, back, side, size, root, across, length, spread, radius, be
 def foot_rows(body: Body, length_scale: float = 1.0):
     """z, half width and height of the foot from heel to toe, in body units."""
     chibi = body.chibi
-    length = float(_lerp(0.132, 0.118, chibi)) * length_scale
+    length = float(lerp(0.132, 0.118, chibi)) * length_scale
     z0 = body.ankle[2] - 0.030 * (1 + 0.35 * chibi)
     z = z0 + length * np.array([0.0, 0.03, 0.12, 0.28, 0.45, 0.62, 0.78, 0.90, 0.97, 1.0])
     half = np.array([0.008, 0.0155, 0.0205, 0.0215, 0.0225, 0.0255, 0.0265, 0.0225, 0.0145, 0.006])
     tall = np.array([0.022, 0.036, 0.050, 0.053, 0.042, 0.031, 0.0235, 0.019, 0.0150, 0.011])
-    wide = float(_lerp(1.0, 1.45, chibi))
-    return z, half * wide, tall * float(_lerp(1.0, 1.08, chibi))
+    wide = float(lerp(1.0, 1.45, chibi))
+    return z, half * wide, tall * float(lerp(1.0, 1.08, chibi))
 
 
 def foot(body: Body, offset: float = 0.0, floor: float = 0.0, top: float = 10.0, scale: float = 1.0) -> Patch:

@@ -141,6 +141,11 @@ def curve(x, xs, ys) -> np.ndarray:
     return Curve(xs, np.asarray(ys, float)[:, None])(x)[..., 0]
 
 
+def lerp(a, b, t):
+    """`a` at t = 0, `b` at t = 1; lists become arrays."""
+    return np.asarray(a, float) * (1 - t) + np.asarray(b, float) * t
+
+
 def smoothstep(x, low: float, high: float):
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)

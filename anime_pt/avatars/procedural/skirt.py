@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from anime_pt.avatars.procedural.body import Body, _lerp
+from anime_pt.avatars.procedural.body import Body
 from anime_pt.avatars.procedural.chains import Chains
-from anime_pt.avatars.procedural.mesh import Patch, smoothstep
+from anime_pt.avatars.procedural.mesh import Patch, lerp, smoothstep
 
 CHAINS = 16
 _ROOT = 0.30  # trunk level of the first joints: just above the thighs
@@ -88,4 +88,4 @@ class Skirt:
 
 def leg_share(body: Body, share: float) -> float:
     """Height of a hem that covers `share` of the leg."""
-    return float(_lerp(body.hip_y + 0.02, body.ankle_y, share))
+    return float(lerp(body.hip_y + 0.02, body.ankle_y, share))

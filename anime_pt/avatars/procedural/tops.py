@@ -129,7 +129,8 @@ def _arms(tailor: Tailor, sleeve: str, lining: str, loose: float):
             cuff = tailor.cloth("cuff", "top", color)
             builder.add_pair(cuff, arm.patch(at, end, lambda t, a: offset(t, a) + 0.0022, 3, 16))
         bare = end - 0.02
-    builder.add_pair("skin", arm.patch(bare, length, 0.0, 10, 14, close=(bare == root, False)))
+    end_skin = length - 0.014 if d.gloves else length
+    builder.add_pair("skin", arm.patch(bare, end_skin, 0.0, 10, 14, close=(bare == root, False)))
     if d.gloves:
         glove = tailor.cloth("glove", "accessory", d.legwear_color)
         builder.add_pair(glove, *limbs.hand(body, 0.0012), arm.patch(length - 0.03, length, 0.0035, 4, 14))
