@@ -107,8 +107,8 @@ def _capsules(body: Body):
     legs, out = [], []
     for side, sign in (("left", 1.0), ("right", -1.0)):
         m = np.array([sign, 1, 1])
-        thigh = radius(leg, hip + 0.15 * (knee - hip)) + width, radius(leg, knee) + width + 0.006
-        calf = radius(leg, knee + 0.15 * (ankle - knee)) + width + 0.003
+        thigh = radius(leg, hip + 0.15 * (knee - hip)) + width, radius(leg, knee) + width + 0.011
+        calf = radius(leg, knee + 0.15 * (ankle - knee)) + width + 0.008
         shin = calf, radius(leg, ankle - 0.01) + width + 0.006
         upper = radius(arm, 0.01) + 0.008, radius(arm, body.upper_arm) + 0.008
         legs.append((side + "UpperLeg", side + "LowerLeg", body.hip * m, body.knee * m, *thigh))

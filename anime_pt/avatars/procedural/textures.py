@@ -104,7 +104,7 @@ def top(d) -> np.ndarray:
         draw.polygon([(c, 30), (c + 21, 52), (c, 78), (c - 21, 52)], fill=ink(d.accent_color))
     elif d.top == "sweater":
         draw.rectangle([0, 236, 383, 255], fill=dark)
-    elif d.top == "t_shirt" and d.top_pattern == "plain":
+    elif d.top == "t_shirt" and d.top_pattern == "plain" and d.neckwear in ("none", "choker"):
         points = _emblem(d.seed * 7 + d.costume)
         draw.polygon([(c + 27 * x, 80 + 27 * y) for x, y in points], fill=ink(mark))
     return np.asarray(image).copy()
