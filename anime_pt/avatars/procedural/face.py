@@ -12,7 +12,7 @@ from anime_pt.avatars.procedural.head import Head
 from anime_pt.avatars.procedural.mesh import Patch, lerp
 from anime_pt.avatars.procedural.palette import Color, mix
 
-TILE = 192  # pixels of an eye; the atlas is two tiles wide and two high
+TILE = 160  # pixels of an eye; the atlas is two tiles wide and two high
 _SS = 2
 
 
