@@ -89,8 +89,10 @@ def _neckline(tailor: Tailor) -> Callable:
 
 
 def _raised(body: Body, loose: float, extra: float) -> Callable:
-    """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of a skirt's waist."""
-    clear = 0.014 if body.d.bottom in SKIRTS and hem(body.d.top) < TUCKED else 0.0
+    """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of what it is worn over."""
+    clear = 0.0
+    if hem(body.d.top) < TUCKED:
+        clear = 0.014 if body.d.bottom in SKIRTS else max(0.0, 0.0095 - loose)
 
     def offset(t, angle):
         ease = mesh.smoothstep(t, -body.level(1.04), -body.level(0.86))
