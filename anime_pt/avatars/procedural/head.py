@@ -93,7 +93,9 @@ class Head:
         u = np.linspace(-1, 1, 37)
         angle = np.pi * (0.35 * u + 0.65 * u**3)
         yy, aa = np.meshgrid(y, angle, indexing="ij")
+        yy, aa = (np.concatenate([a, a[-1:]]) for a in (yy, aa))
         p = self.point(yy, aa)
+        p[-1] = p[-2, :-1].mean(0)  # closes the chin
         patch = Patch(p, {"head": 1.0}, mesh.grid_uv(*yy.shape))
         # Shade the face as one smooth form: anime draws no shadow of brow or cheek.
         center = self.origin + self.size * np.array([0, 0.5, -0.12])

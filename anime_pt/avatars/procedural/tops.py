@@ -89,7 +89,7 @@ def _neckline(tailor: Tailor) -> Callable:
 
 
 def _raised(body: Body, loose: float, extra: float) -> Callable:
-    """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of what it is worn over."""
+    """Offset of a layer `extra` over a top: tight at the neck, looser below, clear of what is under it."""
     clear = 0.0
     if hem(body.d.top) < TUCKED:
         clear = 0.014 if body.d.bottom in SKIRTS else max(0.0, 0.0095 - loose)
