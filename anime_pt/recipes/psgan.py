@@ -6,7 +6,7 @@ rates of the PSGAN paper (section 4). One iteration is
 
 1. the discriminator: `mean(fake - real + 10 (|gradient| - 1)^2 + 0.001 real^2)`, the gradient with respect
    to the image only, with one pose for both ends of the mix. Fakes have the poses of the batch's reals;
-   no wrong-pose pairs (`mismatch_weight` adds them: not in the paper);
+   no wrong-pose pairs (`mismatch_weight` puts reals of other poses among them: not in the paper);
 2. the moving average of the generator, before it moves;
 3. the generator: `mean(-fake)`, with fresh latents and the poses of the same batch.
 
@@ -165,7 +165,7 @@ class PSGAN:
         alpha = self.alpha(state.step, stage)
         pose = self.pose(batch["keypoints"], stage)
         real = psgan.fade_reals(to_float(batch["image"]), alpha)
-        d_key, mix_key, g_key = jax.random.split(key, 3)
+        d_key, mix_key, g_key, mismatch_key = jax.random.split(key, 4)
         shape = (real.shape[0], self.config.model.latent_size)
         tx = self.optimizer(stage)
         boundary = (state.step == stage.start) | (state.step == stage.start + stage.fade_steps)
@@ -177,7 +177,7 @@ class PSGAN:
             fake, _ = net(jax.random.normal(key, shape), pose, resolution, alpha)
             return sharding.constrain_images(fake)
 
-        fake = generate(generator.net, d_key)
+        fake = self._with_mismatches(generate(generator.net, d_key), real, mismatch_key)
         mix = jax.random.uniform(mix_key, shape[:1])
         grads, metrics = jax.grad(self._discriminator_loss, has_aux=True)(
             discriminator.net.params, discriminator.net, real, fake, pose, mix, alpha
@@ -210,20 +210,26 @@ class PSGAN:
 
         real_logits, fake_logits = critic(real), critic(fake)
         penalty = losses.gradient_penalty(critic, real, fake, mix)
-        metrics = {
+        loss = losses.wasserstein_discriminator(real_logits, fake_logits, self.config.drift)
+        loss += self.config.gradient_penalty_weight * penalty
+        return loss, {
+            "train/discriminator_loss": loss,
             "train/real_logits": real_logits.mean(),
             "train/fake_logits": fake_logits.mean(),
             "train/gradient_penalty": penalty,
         }
-        weight = self.config.mismatch_weight
-        if weight:
-            # Reals with their neighbours' poses take part of the place of the fakes.
-            mismatch_logits = critic(real, {r: jnp.roll(p, 1, axis=0) for r, p in pose.items()})
-            fake_logits = (1 - weight) * fake_logits + weight * mismatch_logits
-            metrics["train/mismatch_logits"] = mismatch_logits.mean()
-        loss = losses.wasserstein_discriminator(real_logits, fake_logits, self.config.drift)
-        loss += self.config.gradient_penalty_weight * penalty
-        return loss, metrics | {"train/discriminator_loss": loss}
+
+    def _with_mismatches(self, fake, real, key):
+        """The fakes, with a share of `config.mismatch_weight` replaced by the reals of other poses.
+
+        They stand in the fakes' place, so that the gradient penalty bounds the critic towards them as well;
+        as a term of its own, a critic call on reals with wrong poses, they made its logits run away.
+        """
+        share = self.config.mismatch_weight
+        if not share:
+            return fake
+        chosen = jax.random.uniform(key, (real.shape[0], 1, 1, 1)) < share
+        return jnp.where(chosen, jnp.roll(real, 1, axis=0), fake)
 
     def _images_seen(self, step: Array, stage: Stage) -> Float[Array, ""]:
         before = sum((s.stop - s.start) * s.batch_size for s in self.stages if s.stop <= stage.start)
