@@ -6,7 +6,7 @@ rates of the PSGAN paper (section 4). One iteration is
 
 1. the discriminator: `mean(fake - real + 10 (|gradient| - 1)^2 + 0.001 real^2)`, the gradient with respect
    to the image only, with one pose for both ends of the mix. Fakes have the poses of the batch's reals;
-   no wrong-pose pairs (`mismatch_weight` puts reals of other poses among them: not in the paper);
+   no wrong-pose pairs (`mismatch_weight` adds them: not in the paper);
 2. the moving average of the generator, before it moves;
 3. the generator: `mean(-fake)`, with fresh latents and the poses of the same batch.
 
@@ -150,12 +150,18 @@ class PSGAN:
             return {}
         c, resolution = self.config.pose_map, stage.resolution[0]
         if c.kind == "gaussian":
-            # The width is meant at the last resolution, so that a joint covers the same part of the body.
-            sigma = max(0.5, c.sigma * resolution / self.config.model.resolution)
-            pose = maps.gaussian_pose_map(keypoints, resolution, sigma=sigma, visible_only=c.visible_only)
+            # Drawn at the last resolution, so that a level of the pyramid is the same in all stages.
+            pose = maps.gaussian_pose_map(
+                keypoints,
+                self.config.model.resolution,
+                sigma=c.sigma,
+                size=stage.resolution,
+                visible_only=c.visible_only,
+            )
         else:
             pose = maps.pose_map(keypoints, resolution, visible_only=c.visible_only)
-        return {r: sharding.constrain_images(p) for r, p in maps.pose_pyramid(pose).items()}
+        pyramid = maps.pose_pyramid(pose)
+        return {r: sharding.constrain_images(p) for r, p in pyramid.items() if r <= resolution}
 
     def train_step(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage
@@ -165,7 +171,7 @@ class PSGAN:
         alpha = self.alpha(state.step, stage)
         pose = self.pose(batch["keypoints"], stage)
         real = psgan.fade_reals(to_float(batch["image"]), alpha)
-        d_key, mix_key, g_key, mismatch_key = jax.random.split(key, 4)
+        d_key, mix_key, g_key = jax.random.split(key, 3)
         shape = (real.shape[0], self.config.model.latent_size)
         tx = self.optimizer(stage)
         boundary = (state.step == stage.start) | (state.step == stage.start + stage.fade_steps)
@@ -177,7 +183,7 @@ class PSGAN:
             fake, _ = net(jax.random.normal(key, shape), pose, resolution, alpha)
             return sharding.constrain_images(fake)
 
-        fake = self._with_mismatches(generate(generator.net, d_key), real, mismatch_key)
+        fake = generate(generator.net, d_key)
         mix = jax.random.uniform(mix_key, shape[:1])
         grads, metrics = jax.grad(self._discriminator_loss, has_aux=True)(
             discriminator.net.params, discriminator.net, real, fake, pose, mix, alpha
@@ -209,27 +215,23 @@ class PSGAN:
             return net.with_params(params)(images, pose, resolution, alpha)[0]
 
         real_logits, fake_logits = critic(real), critic(fake)
+        metrics = {"train/real_logits": real_logits.mean(), "train/fake_logits": fake_logits.mean()}
+        share = self.config.mismatch_weight
+        if share:
+            # Reals of other poses. The gradient penalty must bound the critic towards them too: without,
+            # its logits run away. They have a call of their own, since among the fakes they would lend
+            # these their minibatch stddev.
+            other = jnp.roll(real, 1, axis=0)
+            mismatch_logits = critic(other)
+            metrics["train/mismatch_logits"] = mismatch_logits.mean()
+            fake_logits = (1 - share) * fake_logits + share * mismatch_logits
+            every_second = (jnp.arange(real.shape[0]) % 2 == 0)[:, None, None, None]
+            fake = jnp.where(every_second, other, fake)
         penalty = losses.gradient_penalty(critic, real, fake, mix)
         loss = losses.wasserstein_discriminator(real_logits, fake_logits, self.config.drift)
         loss += self.config.gradient_penalty_weight * penalty
-        return loss, {
-            "train/discriminator_loss": loss,
-            "train/real_logits": real_logits.mean(),
-            "train/fake_logits": fake_logits.mean(),
-            "train/gradient_penalty": penalty,
-        }
-
-    def _with_mismatches(self, fake, real, key):
-        """The fakes, with a share of `config.mismatch_weight` replaced by the reals of other poses.
-
-        They stand in the fakes' place, so that the gradient penalty bounds the critic towards them as well;
-        as a term of its own, a critic call on reals with wrong poses, they made its logits run away.
-        """
-        share = self.config.mismatch_weight
-        if not share:
-            return fake
-        chosen = jax.random.uniform(key, (real.shape[0], 1, 1, 1)) < share
-        return jnp.where(chosen, jnp.roll(real, 1, axis=0), fake)
+        metrics |= {"train/gradient_penalty": penalty, "train/discriminator_loss": loss}
+        return loss, metrics
 
     def _images_seen(self, step: Array, stage: Stage) -> Float[Array, ""]:
         before = sum((s.stop - s.start) * s.batch_size for s in self.stages if s.stop <= stage.start)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from anime_pt import recipe
+from anime_pt import losses, recipe
 from anime_pt.models import layers
 from anime_pt.recipes import psgan
 from configs import psgan as config_file
@@ -176,9 +176,12 @@ def test_losses_are_those_of_the_paper(run):
         assert m["discriminator_loss"] - rest >= 0.001 * m["real_logits"] ** 2 - 1e-5
 
 
-def test_fading_in_changes_nothing_at_first(run):
+@pytest.mark.parametrize("kind", ["pixel", "gaussian"])
+def test_fading_in_changes_nothing_at_first(run, kind):
     """The sheet at the last step of a stage, enlarged, is the sheet at the first step of the next."""
-    r, (first, second) = run.recipe, run.recipe.stages
+    config = tiny_config()
+    config.pose_map.kind = kind
+    r, (first, second) = recipe.make(config), run.recipe.stages
     state, batch = run.states[first.stop], make_batch(8)
     small = batch | {
         "image": batch["image"][:, ::2, ::2],
@@ -245,18 +248,25 @@ def test_unconditional_is_progan():
     assert set(sheet) == {"real", "sample_0", "sample_1"}
 
 
-def test_mismatches_take_their_share_of_the_fakes():
+def test_mismatch_weight_shares_the_fakes():
     config = tiny_config()
-    real = jnp.arange(1000.0)[:, None, None, None] * jnp.ones((1, 4, 4, 3))
-    fake = -jnp.ones_like(real)
-    key = jax.random.key(0)
-    assert recipe.make(config)._with_mismatches(fake, real, key) is fake
     config.mismatch_weight = 0.25
-    mixed = recipe.make(config)._with_mismatches(fake, real, key)[:, 0, 0, 0]
-    wrong = np.flatnonzero(mixed != -1)
-    assert 200 < len(wrong) < 300
-    # Example i gets its neighbour's image, and keeps its own pose.
-    np.testing.assert_array_equal(mixed[wrong], (wrong - 1) % 1000)
+    r = recipe.make(config)
+    net = jax.jit(r.init)(jax.random.key(0)).players["discriminator"].net
+    batch = make_batch(4)
+    real, pose = psgan.to_float(jnp.asarray(batch["image"])), r.pose(batch["keypoints"], r.stages[0])
+    loss, metrics = jax.jit(r._discriminator_loss)(net.params, net, real, -real, pose, jnp.ones(4), 1.0)
+    m = {k.removeprefix("train/"): float(v) for k, v in metrics.items()}
+    fakes = 0.75 * m["fake_logits"] + 0.25 * m["mismatch_logits"]
+    drift = 0.001 * jnp.square(net(real, pose, 4)[0]).mean()
+    expected = fakes - m["real_logits"] + 10 * m["gradient_penalty"] + drift
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    # A pose with its neighbour's image. The penalty is taken at these too.
+    other = jnp.roll(real, 1, axis=0)
+    np.testing.assert_allclose(m["mismatch_logits"], net(other, pose, 4)[0].mean(), rtol=1e-5)
+    ends = jnp.stack([other[0], -real[1], other[2], -real[3]])
+    norms = losses.gradient_norms(lambda x: net(x, pose, 4)[0], ends)
+    np.testing.assert_allclose(m["gradient_penalty"], jnp.square(norms - 1).mean(), rtol=1e-4)
 
 
 _ONE_AND_MANY = """
