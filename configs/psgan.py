@@ -55,6 +55,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.schedule.fade_images = (0, *[fade] * (len(sizes) - 1))
     config.schedule.stable_images = (images,) * len(sizes)
+    # Share of real images with wrong poses among the discriminator's fakes; not in the paper.
+    mismatch = demo and not args["unconditional"]
+    config.schedule.mismatch_weights = tuple((0.5 if r < 64 else 0.1) if mismatch else 0.0 for r in sizes)
 
     config.model = ml_collections.ConfigDict()
     config.model.resolution = resolution
@@ -72,8 +75,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer = ml_collections.ConfigDict({"b1": 0.0, "b2": 0.99, "eps": 1e-8})
     config.gradient_penalty_weight = 10.0
     config.drift = 0.001
-    # Share of the discriminator's fakes that are real images of other poses; not in the paper.
-    config.mismatch_weight = 0.5 if demo and not args["unconditional"] else 0.0
     config.ema_decay = 0.99 if demo else 0.999
 
     config.data = ml_collections.ConfigDict()

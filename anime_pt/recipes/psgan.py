@@ -6,7 +6,7 @@ rates of the PSGAN paper (section 4). One iteration is
 
 1. the discriminator: `mean(fake - real + 10 (|gradient| - 1)^2 + 0.001 real^2)`, the gradient with respect
    to the image only, with one pose for both ends of the mix. Fakes have the poses of the batch's reals;
-   no wrong-pose pairs (`mismatch_weight` adds them: not in the paper);
+   no wrong-pose pairs (`mismatch_weights` adds them: not in the paper);
 2. the moving average of the generator, before it moves;
 3. the generator: `mean(-fake)`, with fresh latents and the poses of the same batch.
 
@@ -44,6 +44,7 @@ class Stage:
     Attributes:
       fade_steps: steps from `start` on in which the newest blocks fade in; 0 in the first stage.
       learning_rate: of both Adams.
+      mismatch_weight: share of real images with wrong poses among the discriminator's fakes.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stage:
     batch_size: int
     learning_rate: float
     fade_steps: int
+    mismatch_weight: float
 
 
 def make_stages(schedule: ml_collections.ConfigDict) -> tuple[Stage, ...]:
@@ -60,7 +62,8 @@ def make_stages(schedule: ml_collections.ConfigDict) -> tuple[Stage, ...]:
 
     Args:
       schedule: `resolutions`, consecutive powers of two, and for each of them its `batch_sizes`,
-        `learning_rates`, `fade_images` and `stable_images`. Images become steps by rounding up.
+        `learning_rates`, `fade_images`, `stable_images` and `mismatch_weights`. Images become steps by
+        rounding up.
 
     Raises:
       ValueError: lists of different lengths, resolutions that do not double, or a fade in the first stage.
@@ -68,7 +71,7 @@ def make_stages(schedule: ml_collections.ConfigDict) -> tuple[Stage, ...]:
     resolutions = tuple(schedule.resolutions)
     columns = {
         name: tuple(schedule[name])
-        for name in ("batch_sizes", "learning_rates", "fade_images", "stable_images")
+        for name in ("batch_sizes", "learning_rates", "fade_images", "stable_images", "mismatch_weights")
     }
     for name, column in columns.items():
         if len(column) != len(resolutions):
@@ -82,10 +85,10 @@ def make_stages(schedule: ml_collections.ConfigDict) -> tuple[Stage, ...]:
             "schedule.fade_images must start with 0: the first resolution has nothing to fade from"
         )
     stages, start = [], 0
-    for r, batch_size, learning_rate, fade, stable in zip(resolutions, *columns.values(), strict=True):
+    for r, batch_size, rate, fade, stable, mismatch in zip(resolutions, *columns.values(), strict=True):
         fade_steps = -(-fade // batch_size)
         stop = start + fade_steps + -(-stable // batch_size)
-        stages.append(Stage(f"{r}x{r}", start, stop, (r, r), batch_size, learning_rate, fade_steps))
+        stages.append(Stage(f"{r}x{r}", start, stop, (r, r), batch_size, rate, fade_steps, mismatch))
         start = stop
     return tuple(stages)
 
@@ -186,7 +189,7 @@ class PSGAN:
         fake = generate(generator.net, d_key)
         mix = jax.random.uniform(mix_key, shape[:1])
         grads, metrics = jax.grad(self._discriminator_loss, has_aux=True)(
-            discriminator.net.params, discriminator.net, real, fake, pose, mix, alpha
+            discriminator.net.params, discriminator.net, real, fake, pose, mix, alpha, stage
         )
         discriminator = discriminator.update(grads, tx)
         generator = generator.update_ema(self.config.ema_decay)
@@ -208,15 +211,15 @@ class PSGAN:
         players = {"generator": generator, "discriminator": discriminator}
         return state.replace(step=state.step + 1, players=players), metrics
 
-    def _discriminator_loss(self, params, net: Net, real, fake, pose, mix, alpha):
-        resolution = real.shape[1]
+    def _discriminator_loss(self, params, net: Net, real, fake, pose, mix, alpha, stage: Stage):
+        resolution = stage.resolution[0]
 
         def critic(images, pose=pose):
             return net.with_params(params)(images, pose, resolution, alpha)[0]
 
         real_logits, fake_logits = critic(real), critic(fake)
         metrics = {"train/real_logits": real_logits.mean(), "train/fake_logits": fake_logits.mean()}
-        share = self.config.mismatch_weight
+        share = stage.mismatch_weight
         if share:
             # Reals of other poses. The gradient penalty must bound the critic towards them too: without,
             # its logits run away. They have a call of their own, since among the fakes they would lend

@@ -29,7 +29,7 @@ def tiny_config(arg: str = "demo"):
     config.schedule.fade_images = (0, 12)
     config.schedule.stable_images = (8, 8)
     config.sample_latents = 2
-    config.mismatch_weight = 0.0
+    config.schedule.mismatch_weights = (0.0, 0.0)
     config.ema_decay = 0.75
     return config
 
@@ -250,12 +250,13 @@ def test_unconditional_is_progan():
 
 def test_mismatch_weight_shares_the_fakes():
     config = tiny_config()
-    config.mismatch_weight = 0.25
+    config.schedule.mismatch_weights = (0.25, 0.0)
     r = recipe.make(config)
     net = jax.jit(r.init)(jax.random.key(0)).players["discriminator"].net
     batch = make_batch(4)
     real, pose = psgan.to_float(jnp.asarray(batch["image"])), r.pose(batch["keypoints"], r.stages[0])
-    loss, metrics = jax.jit(r._discriminator_loss)(net.params, net, real, -real, pose, jnp.ones(4), 1.0)
+    loss_fn = jax.jit(lambda *args: r._discriminator_loss(*args, r.stages[0]))
+    loss, metrics = loss_fn(net.params, net, real, -real, pose, jnp.ones(4), 1.0)
     m = {k.removeprefix("train/"): float(v) for k, v in metrics.items()}
     fakes = 0.75 * m["fake_logits"] + 0.25 * m["mismatch_logits"]
     drift = 0.001 * jnp.square(net(real, pose, 4)[0]).mean()
