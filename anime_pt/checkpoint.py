@@ -14,6 +14,7 @@ from typing import Any
 import grain
 import grain.checkpoint
 import jax
+import ml_collections
 import orbax.checkpoint as ocp
 
 from anime_pt.state import Net, TrainState
@@ -66,6 +67,12 @@ class Checkpoints:
                 "config": ocp.JsonCheckpointHandler(),
             },
         )
+
+    @classmethod
+    def of_run(cls, config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> "Checkpoints":
+        """The checkpoints of a run, to read from beside a training that may still write."""
+        c = config.checkpoint
+        return cls(workdir, best_metric=c.best_metric, best_mode=c.best_mode, read_only=True)
 
     def _score(self, metrics: Mapping[str, float]) -> float:
         value = self._sign * metrics.get(self._best_metric, -self._sign * math.inf)
@@ -177,8 +184,22 @@ class Checkpoints:
                 f"first {first}: {theirs.get(first, 'absent')} there, {ours.get(first, 'absent')} here"
             )
 
+    def find(self, step: int | None = None) -> int:
+        """`step` if there is such a checkpoint; the best one if None.
+
+        Raises:
+          FileNotFoundError: there is none; the message names those there are.
+        """
+        return self._require(self.best_step if step is None else step)
+
     def _require(self, step: int | None) -> int:
-        step = self.latest_step if step is None else step
-        if step is None:
-            raise FileNotFoundError(f"{self._manager.directory} holds no complete checkpoint")
+        steps = sorted(self._manager.all_steps())
+        if not steps:
+            raise FileNotFoundError(f"{self._manager.directory} holds no complete checkpoint; train first")
+        step = steps[-1] if step is None else step
+        if step not in steps:
+            raise FileNotFoundError(
+                f"{self._manager.directory} has no checkpoint of step {step}; there are "
+                f"{', '.join(map(str, steps))}"
+            )
         return step

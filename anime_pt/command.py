@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
     # threads before the exception arrives here.
     debug = bool(os.environ.get("ANIME_PT_TRACEBACK"))
     logging.set_verbosity(logging.WARNING if debug else logging.FATAL)
+    # As Ctrl-C: whoever starts processes ends them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
     except Interrupted as stop:

@@ -1,12 +1,12 @@
 """Evaluation of a state over the evaluation split: weighted means of per-example values.
 
-Used by the training loop, by `--mode=eval` (one checkpoint) and by `--mode=watch` (every new checkpoint of a
-run that trains elsewhere). Knows no concrete recipe.
+Used by the training loop, by `--mode=eval` (one checkpoint) and by `--mode=watch` (the newest
+checkpoint of a run that trains elsewhere). Knows no concrete recipe.
 """
 
+import json
+import pathlib
 import time
-from collections.abc import Callable
-from typing import Any
 
 import clu.metrics
 import jax
@@ -17,6 +17,8 @@ from anime_pt import metric_writer, recipe, sharding
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import pipeline
 from anime_pt.state import TrainState
+
+_POLL_SECONDS = 10.0
 
 
 class Evaluator:
@@ -73,40 +75,53 @@ class Evaluator:
         return metric_writer.image_grid(columns)
 
 
-def evaluate_checkpoint(
-    algorithm: recipe.Recipe,
-    config: ml_collections.ConfigDict,
-    mesh: jax.sharding.Mesh,
-    checkpoints: Checkpoints,
-    step: int,
-) -> tuple[dict[str, float], np.ndarray]:
-    """Metrics and sample sheet of one checkpoint."""
-    abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
-    shardings = sharding.state_shardings(mesh, abstract, config.mesh.fsdp_min_size)
-    with jax.set_mesh(mesh):
-        state = checkpoints.restore(abstract, shardings, step)
-        evaluator = Evaluator(algorithm, config, mesh, stage_of(algorithm.stages, step))
-        return evaluator(state), evaluator.sheet(state)
-
-
 def stage_of(stages: tuple[recipe.Stage, ...], step: int) -> recipe.Stage:
     """The stage that trained the state at `step` updates; at a boundary, the one that ends there."""
     return next((s for s in stages if step <= s.stop), stages[-1])
 
 
-def watch(
-    open_checkpoints: Callable[[], Checkpoints],
-    evaluate: Callable[[Checkpoints, int], Any],
-    final_step: int,
-    poll_seconds: float = 10.0,
+def run(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, step: int | None = None, watching: bool = False
 ) -> None:
-    """Calls `evaluate` for each new checkpoint until that of `final_step` is done."""
+    """Evaluates a checkpoint of a run: writes `eval/<step>.json` and `.png`, prints the metrics.
+
+    Args:
+      config: the run's.
+      workdir: the run's.
+      step: which checkpoint; the best one if None, or the latest where none was measured.
+      watching: evaluate the newest one instead, again and again, until the last step's is done.
+
+    Raises:
+      FileNotFoundError: there is no such checkpoint.
+    """
+    algorithm = recipe.make(config)
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
+    abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
+    shardings = sharding.state_shardings(mesh, abstract, config.mesh.fsdp_min_size)
+    evaluators: dict[recipe.Stage, Evaluator] = {}
+
+    def one(checkpoints: Checkpoints, step: int) -> None:
+        stage = stage_of(algorithm.stages, step)
+        if stage not in evaluators:
+            evaluators[stage] = Evaluator(algorithm, config, mesh, stage)
+        with jax.set_mesh(mesh):
+            state = checkpoints.restore(abstract, shardings, step)
+            metrics, sheet = evaluators[stage](state), evaluators[stage].sheet(state)
+        result = json.dumps({"step": step} | metrics, indent=2)
+        metric_writer.write_atomically(workdir / "eval" / f"{step:08d}.json", (result + "\n").encode())
+        metric_writer.save_image(workdir / "eval" / f"{step:08d}.png", sheet)
+        print(result, flush=True)
+
+    if not watching:
+        with Checkpoints.of_run(config, workdir) as checkpoints:
+            one(checkpoints, checkpoints.find(step))
+        return
     done = -1
-    while done < final_step:
-        with open_checkpoints() as checkpoints:
-            step = checkpoints.latest_step
-            if step is not None and step > done:
-                evaluate(checkpoints, step)
-                done = step
+    while done < algorithm.stages[-1].stop:
+        with Checkpoints.of_run(config, workdir) as checkpoints:
+            newest = checkpoints.latest_step
+            if newest is not None and newest > done:
+                one(checkpoints, newest)
+                done = newest
                 continue
-        time.sleep(poll_seconds)
+        time.sleep(_POLL_SECONDS)

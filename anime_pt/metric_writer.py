@@ -7,17 +7,20 @@ tensorboardX, which writes the same event files. clu's `metrics` and `parameter_
 TensorFlow and are used as they are.
 """
 
+import io
 import json
 import math
 import os
 import pathlib
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorboardX
 from PIL import Image
+from tensorboardX import record_writer, summary
+from tensorboardX.proto import event_pb2
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -58,25 +61,24 @@ class MetricWriter:
         lines = "".join(json.dumps(row) + "\n" for row in kept)
         write_atomically(self._workdir / METRICS_FILE, lines.encode())
         self._jsonl = open(self._workdir / METRICS_FILE, "a", buffering=1)  # noqa: SIM115
-        self._events = tensorboardX.SummaryWriter(str(self._workdir / "events"), purge_step=step + 1)
+        self._events = _Events(self._workdir / "events", step)
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
         """One row of `metrics.jsonl` and one point for each curve. Non-finite values become strings."""
         values = {k: float(v) for k, v in scalars.items()}
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        self._events.write(step, *(summary.scalar(k, v) for k, v in values.items()))
         row = {"step": step} | {k: v if math.isfinite(v) else str(v) for k, v in values.items()}
         self._jsonl.write(json.dumps(row) + "\n")
 
     def write_image(self, step: int, name: str, image: np.ndarray) -> pathlib.Path:
         """Writes (h, w, 3) uint8 to `<name>/<step>.png` and to the events; returns the file."""
-        self._events.add_image(name, image, step, dataformats="HWC")
+        self._events.write(step, summary.image(name, image, dataformats="HWC"))
         path = self._workdir / name / f"{step:08d}.png"
         save_image(path, image)
         return path
 
     def write_text(self, step: int, name: str, text: str) -> None:
-        self._events.add_text(name, text, step)
+        self._events.write(step, summary.text(name, text))
 
     def write_curves(self) -> None:
         """Redraws `curves.png`: a panel for each metric, training and evaluation over steps."""
@@ -92,10 +94,38 @@ class MetricWriter:
         self._events.close()
 
 
+class _Events:
+    """TensorBoard's event file, written in the caller's thread.
+
+    tensorboardX's own writer has a thread, which a full disk kills: the next write then waits for ever.
+    """
+
+    def __init__(self, folder: pathlib.Path, step: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard orders files by name; what earlier files say of later steps is void.
+        name = f"events.out.tfevents.{time.time_ns():020d}"
+        self._records = record_writer.RecordWriter(str(folder / name))
+        self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if step:
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=start))
+
+    def _write(self, event: event_pb2.Event) -> None:
+        self._records.write(event.SerializeToString())
+
+    def write(self, step: int, *summaries: Any) -> None:
+        for one in summaries:
+            self._write(event_pb2.Event(wall_time=time.time(), step=step, summary=one))
+
+    def flush(self) -> None:
+        self._records.flush()
+
+    def close(self) -> None:
+        self._records.close()
+
+
 def save_image(path: pathlib.Path, image: np.ndarray) -> None:
     """Writes a uint8 picture; the folder is made, and a half-written file never stays."""
-    import io
-
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())

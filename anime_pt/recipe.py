@@ -1,7 +1,8 @@
 """The protocol between the training loop and a recipe, and how a config finds its recipe."""
 
 import importlib
-from typing import Any, Protocol
+import pkgutil
+from typing import Protocol
 
 import jax
 import ml_collections
@@ -16,7 +17,7 @@ class Stage(Protocol):
 
     Attributes:
       name: for logs and folders.
-      start, stop: the steps `start <= step < stop` belong to it.
+      start, stop: its updates are number `start + 1` to `stop`.
       resolution: height and width in pixels of the images in its batches.
       batch_size: global examples per step.
     """
@@ -53,14 +54,12 @@ class Recipe(Protocol):
         """Named images (b, h, w, c) in [-1, 1]: the columns of the sample sheet, one row per example."""
 
 
-def make(config: ml_collections.ConfigDict) -> Any:
+def make(config: ml_collections.ConfigDict) -> Recipe:
     """The recipe named by `config.recipe`: `anime_pt/recipes/<name>.py` must define `make(config)`.
 
     Raises:
       ValueError: no such recipe; the message lists those there are.
     """
-    import pkgutil
-
     from anime_pt import recipes
 
     known = sorted(m.name for m in pkgutil.iter_modules(recipes.__path__))

@@ -29,19 +29,12 @@ flags.mark_flag_as_required("workdir")
 
 
 def main(_: Sequence[str]) -> None:
-    import json
-
-    import ml_collections
-
     from anime_pt import metric_writer, train
     from anime_pt.pipelines import sample, video
     from anime_pt.pose import formats
 
     workdir = pathlib.Path(_WORKDIR.value)
-    recorded = workdir / train.CONFIG_FILE
-    if not recorded.exists():
-        raise FileNotFoundError(f"{workdir} holds no run ({train.CONFIG_FILE} is not there); train first")
-    config = ml_collections.ConfigDict(json.loads(recorded.read_text()))
+    config = train.recorded_config(workdir)
     motion = formats.read(_POSES.value) if _POSES.value else None
 
     sampler = sample.Sampler(config, workdir, _STEP.value)
@@ -58,8 +51,9 @@ def main(_: Sequence[str]) -> None:
     sheet("grid.png", sample.pose_grid(sampler, points, latents[: _LATENTS.value]))
     sheet("interpolation.png", sample.interpolation(sampler, points, latents[:2], _STEPS.value))
     formats.write(out / "motion.json", motion)
-    frames = list(sample.animation(sampler, sampler.fitted(motion), latents[: _DANCERS.value]))
-    for name in ("animation.gif", "animation.mp4"):
+    points = sampler.fitted(motion)
+    for name in ("animation.mp4", "animation.gif"):
+        frames = sample.animation(sampler, points, latents[: _DANCERS.value])
         video.write(out / name, frames, motion.fps)
         print(out / name, flush=True)
 

@@ -8,7 +8,6 @@ import json
 import math
 import pathlib
 import signal
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from anime_pt import command, evaluate, metric_writer, recipe, sharding
+from anime_pt import command, evaluate, metric_writer, progress, recipe, sharding
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import pipeline
 from anime_pt.state import TrainState
@@ -45,30 +44,52 @@ class WorkdirError(ValueError):
     """The workdir holds another config's run."""
 
 
-def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Records the config in a new workdir, or checks it against the one recorded there.
+def recorded_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+    """The config of the run in a workdir.
 
     Raises:
-      WorkdirError: a field that enters the numbers differs; the message names the first few.
+      FileNotFoundError: the folder holds no run.
+      WorkdirError: its record is damaged.
     """
     path = workdir / CONFIG_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"{workdir} holds no run ({CONFIG_FILE} is not there); train first")
+    try:
+        return ml_collections.ConfigDict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise WorkdirError(f"{path} is damaged: {error}") from error
+
+
+def compare_configs(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Raises WorkdirError, naming the first fields, if the run in `workdir` has other numbers."""
     ours = _flat(json.loads(config.to_json()))
-    if path.exists():
-        theirs = _flat(json.loads(path.read_text()))
-        differing = [
-            f"{k}: {theirs.get(k, 'absent')} there, {ours.get(k, 'absent')} here"
-            for k in sorted(theirs.keys() | ours.keys())
-            if theirs.get(k) != ours.get(k) and not any(k == f or k.startswith(f + ".") for f in _FREE_FIELDS)
-        ]
-        if differing:
-            more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
-            raise WorkdirError(
-                f"{workdir} holds another config's run ({'; '.join(differing[:3])}{more}); "
-                "choose another --workdir, or delete it"
-            )
+    theirs = _flat(json.loads(recorded_config(workdir).to_json()))
+    differing = [
+        f"{k}: {theirs.get(k, 'absent')} there, {ours.get(k, 'absent')} here"
+        for k in sorted(theirs.keys() | ours.keys())
+        if theirs.get(k) != ours.get(k) and not any(k == f or k.startswith(f + ".") for f in _FREE_FIELDS)
+    ]
+    if differing:
+        more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
+        raise WorkdirError(
+            f"{workdir} holds another config's run ({'; '.join(differing[:3])}{more}); "
+            "choose another --workdir, or delete it"
+        )
+
+
+def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Records the config in a workdir that has no checkpoint yet, or checks it against the one recorded.
+
+    Raises:
+      WorkdirError: a field that enters the numbers differs, or the folder holds something else.
+    """
+    if (workdir / CONFIG_FILE).exists():
+        started = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
+        if started:
+            compare_configs(config, workdir)
     elif workdir.exists() and any(workdir.iterdir()):
         raise WorkdirError(f"{workdir} is not empty and holds no run; choose another --workdir")
-    metric_writer.write_atomically(path, (config.to_json(indent=2) + "\n").encode())
+    metric_writer.write_atomically(workdir / CONFIG_FILE, (config.to_json(indent=2) + "\n").encode())
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -79,11 +100,19 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check(config: ml_collections.ConfigDict, algorithm: recipe.Recipe, mesh: jax.sharding.Mesh) -> None:
-    """Raises ValueError for what would fail late: batches that do not divide, images that are too small."""
+    """Raises ValueError for what would otherwise fail late, or in a library's words."""
+    if jax.process_count() > 1:
+        raise ValueError("training runs in one process; this one is part of a group of several")
+    for name in ("log.every", "eval.every", "eval.batch_size", "eval.samples", "checkpoint.every"):
+        group, field = name.split(".")
+        if config[group][field] < 1:
+            raise ValueError(f"{name} must be at least 1, got {config[group][field]}")
+    if config.checkpoint.best_mode not in ("max", "min"):
+        raise ValueError(f"checkpoint.best_mode must be max or min, got {config.checkpoint.best_mode!r}")
     for stage in algorithm.stages:
         sharding.check_batch(mesh, stage.batch_size, f"stage {stage.name}")
-        pipeline.check_resolution(config, stage.resolution)
     sharding.check_batch(mesh, config.eval.batch_size, "config.eval")
+    pipeline.check(config, algorithm.stages[-1].resolution)
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> TrainState:
@@ -116,6 +145,7 @@ class _Stop:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+        print("stopping after this step; once more to stop without saving", flush=True)
 
     def __exit__(self, *_):
         for number, handler in self._old.items():
@@ -162,7 +192,7 @@ class _Run:
                 for name, player in state.players.items():
                     overview = clu.parameter_overview.get_parameter_overview(player.net.params)
                     self._writer.write_text(0, f"parameters/{name}", f"<pre>{overview}</pre>")
-            self._progress = _Progress(stages)
+            self._progress = progress.Progress(stages)
             for index, stage in enumerate(stages):
                 if int(state.step) < stage.stop:
                     state = self._train_stage(state, index, stage)
@@ -180,6 +210,7 @@ class _Run:
         evaluator = evaluate.Evaluator(self._algorithm, config, self._mesh, stage)
         window: list[dict[str, float]] = []
         pending: tuple[int, dict[str, jax.Array]] | None = None
+        final = index == len(self._algorithm.stages) - 1
         for step in range(first + 1, stage.stop + 1):
             state, metrics = step_fn(state, sharding.put_batch(self._mesh, next(data)))
             if step == first + 1:
@@ -189,21 +220,22 @@ class _Run:
                 window.append(self._fetch(*pending))
             pending = (step, metrics)
             last = step == stage.stop
-            save = last or step % config.checkpoint.every == 0 or self._stop.asked
-            if save or step % config.log.every == 0 or step % config.eval.every == 0:
+            evaluating = last or step % config.eval.every == 0
+            stopping = self._stop.asked  # Read once: a signal may come at any moment.
+            # In the last stage whatever was measured is saved, so that the best stays.
+            save = last or stopping or step % config.checkpoint.every == 0 or (evaluating and final)
+            if save or evaluating or step % config.log.every == 0:
                 window.append(self._fetch(*pending))
                 pending = None
-            if step % config.log.every == 0 or last:
+            if save or step % config.log.every == 0:
+                # Also at saves: a continued run starts an empty window.
                 self._log(step, window)
                 window = []
-            measured = {}
-            if last or step % config.eval.every == 0:
-                measured = self._evaluate(state, step, evaluator)
+            measured = self._evaluate(state, step, evaluator) if evaluating else {}
             if save:
                 # Checkpoints are ranked within the last stage only: an earlier one solves an easier task.
-                final = index == len(self._algorithm.stages) - 1
                 self._save(state, data, step, measured if final else {})
-            if self._stop.asked:
+            if stopping:
                 raise command.Interrupted(f"stopped at step {step}; the same command continues from there")
         return state
 
@@ -238,6 +270,11 @@ class _Run:
     def _evaluate(self, state: TrainState, step: int, evaluator: evaluate.Evaluator) -> dict[str, float]:
         with self._progress.pause():
             measured = evaluator(state)
+            ranked_by = self._config.checkpoint.best_metric
+            if ranked_by and ranked_by not in measured:
+                raise ValueError(
+                    f"checkpoint.best_metric = {ranked_by!r} is not measured; there are {', '.join(measured)}"
+                )
             self._writer.write_scalars(step, measured)
             self._writer.write_image(step, "samples", evaluator.sheet(state))
             self._writer.write_curves()
@@ -250,63 +287,3 @@ class _Run:
                 raise self._non_finite(step, {"parameters": math.nan})
             self._writer.flush()
             self._checkpoints.save(state, data, self._config.to_dict(), measured)
-
-
-class _Progress:
-    """The progress line: step, stage, images per second, time left."""
-
-    def __init__(self, stages: tuple[recipe.Stage, ...]):
-        self._stages = stages
-
-    def start(self, stage: recipe.Stage, step: int) -> None:
-        """Counts from here: called after a stage's first step, which compiles."""
-        self._stage = stage
-        self._step, self._time = step, time.monotonic()
-        self._rate = 0.0
-
-    def pause(self) -> "_Pause":
-        """Time inside does not count as training."""
-        return _Pause(self)
-
-    def update(self, step: int, means: Mapping[str, float]) -> float:
-        """Prints the line; returns images per second since the last one."""
-        now = time.monotonic()
-        if step > self._step:
-            self._rate = (step - self._step) * self._stage.batch_size / (now - self._time)
-        self._step, self._time = step, now
-        losses = "  ".join(f"{k.removeprefix('train/')} {v:.3g}" for k, v in means.items() if "loss" in k)
-        place = f"{self._stages.index(self._stage) + 1}/{len(self._stages)}"
-        left = _duration(self._seconds_left(step)) if self._rate else "?"
-        print(
-            f"step {step}/{self._stages[-1].stop}  stage {self._stage.name} ({place})  {losses}  "
-            f"{self._rate:.0f} images/s  about {left} left",
-            flush=True,
-        )
-        return self._rate
-
-    def _seconds_left(self, step: int) -> float:
-        seconds = (self._stage.stop - step) * self._stage.batch_size / self._rate
-        side = math.prod(self._stage.resolution) ** 0.5
-        for stage in self._stages[self._stages.index(self._stage) + 1 :]:
-            # An image of twice the side is taken to cost twice the time: between the growth of wide
-            # networks (1.5) and of narrow ones (up to 4).
-            factor = math.prod(stage.resolution) ** 0.5 / side
-            seconds += (stage.stop - stage.start) * stage.batch_size / self._rate * factor
-        return seconds
-
-
-class _Pause:
-    def __init__(self, progress: _Progress):
-        self._progress = progress
-
-    def __enter__(self) -> None:
-        self._start = time.monotonic()
-
-    def __exit__(self, *_):
-        self._progress._time += time.monotonic() - self._start
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -42,8 +42,38 @@ def test_dataset_that_is_not_built(tmp_path):
         "--config=configs/psgan.py:dataset=unity_avatars/rigged_64,resolution=64",
         f"--config.data.data_dir={tmp_path}",
     )
-    assert f"python -m tfds_builders.build unity_avatars/rigged_64 --data_dir={tmp_path}" in line
+    assert "python -m tfds_builders.build unity_avatars/rigged_64 --manual_dir=" in line
+    assert f"--data_dir={tmp_path}" in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"eval.every": 0}, "eval.every must be at least 1"),
+        ({"checkpoint.best_mode": "up"}, "best_mode must be max or min, got 'up'"),
+        ({"data.eval_split": "validation[:0]"}, "is empty"),
+        ({"data.train_split": "train[abc"}, "train[abc"),
+        ({"data.train_split": "dev"}, "no split 'dev'"),
+        ({"data.name": "unity_avatars"}, "name a dataset and its config"),
+        ({"skeleton": "horse"}, "horse"),
+    ],
+)
+def test_config_values(config, tmp_path, changes, says):
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name: value})
+    assert says in fails("anime_pt.main", f"--workdir={tmp_path / 'run'}", *flags_of(config))
+    assert not (tmp_path / "run").exists()
+
+
+def test_changed_dataset_says_how_it_was_built(tmp_path):
+    line = fails(
+        "anime_pt.main",
+        f"--workdir={tmp_path / 'run'}",
+        "--config=configs/psgan.py:dataset=unity_avatars/procedural_64-characters6-poses10,resolution=64",
+        f"--config.data.data_dir={tmp_path}",
+    )
+    assert "build unity_avatars/procedural_64 --set=characters=6 --set=poses=10 --data_dir=" in line
 
 
 def test_images_smaller_than_the_schedule(config, tmp_path):
@@ -78,6 +108,9 @@ def test_workdir_without_a_run(tmp_path):
         (["unity_avatars/procedural_64", "--set=pose=3"], "use field=value with one of"),
         (["unity_avatars/procedural_64", "--set=poses=many"], "poses is of type int"),
         (["unity_avatars/procedural_64", "--set=characters=2"], "needs at least 3 characters"),
+        (["unity_avatars/procedural_64", "--set=poses=0"], "poses must be at least 1, got 0"),
+        (["unity_avatars/procedural_64", "--set=yaw=nan"], "yaw must be 0 to 180 degrees"),
+        (["unity_avatars/procedural_64", "--set=description=a/../b"], "use field=value with one of"),
         ([], "name a dataset"),
     ],
 )

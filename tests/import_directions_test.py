@@ -28,13 +28,17 @@ ALLOWED = {
         for m in ("models", "losses", "pose", "state", "recipe", "schedules", "sharding", "metrics")
     ),
     "anime_pt.checkpoint": ("anime_pt.state",),
+    "anime_pt.progress": ("anime_pt.recipe",),
     # The loop knows no concrete recipe.
     "anime_pt.evaluate": tuple(
         f"anime_pt.{m}" for m in ("checkpoint", "data", "metric_writer", "recipe", "sharding", "state")
     ),
     "anime_pt.train": tuple(
         f"anime_pt.{m}"
-        for m in ("checkpoint", "command", "data", "evaluate", "metric_writer", "recipe", "sharding", "state")
+        for m in (
+            *("checkpoint", "command", "data", "evaluate", "metric_writer"),
+            *("progress", "recipe", "sharding", "state"),
+        )
     ),
     "anime_pt.main": ("anime_pt", "tfds_builders.build"),
     "anime_pt.sample": ("anime_pt",),

@@ -48,9 +48,12 @@ def unbroken(data_dir, tmp_path_factory):
 
 def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
     _, workdir = unbroken
-    # Saved every 6 steps and at the stages' ends; kept: the last two, of which one is also the best.
+    # Saved every 6 steps, at the stages' ends, and in the last stage when evaluated; the last two stay, and
+    # the best one.
     steps = sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
-    assert steps == [18, 20]
+    iou = {r["step"]: r["eval/iou"] for r in metric_writer.read_metrics(workdir) if "eval/iou" in r}
+    best = max((16, 20), key=lambda step: (iou[step], step))
+    assert steps == sorted({18, 20, best})
     rows = metric_writer.read_metrics(workdir)
     logged = [r["step"] for r in rows if "train/generator_loss" in r]
     assert logged == list(range(2, TOTAL + 1, 2))
@@ -85,22 +88,41 @@ def test_events_hold_the_same_scalars_as_metrics_jsonl(unbroken):
 
 @pytest.mark.parametrize("stop_at", [2, 6, 14])
 def test_stopped_and_continued_equals_unbroken(unbroken, tmp_path, stop_at, monkeypatch):
-    # 2: before a checkpoint of the schedule, within a stage; 6: within a fade; 14: within the last fade.
+    # 2: within the first stage; 6: within a fade; 14: within the last fade.
     config, reference = unbroken
     fetch = train._Run._fetch
 
     def interrupt(self, step, metrics):
-        if step == stop_at:
-            self._stop.asked = True
+        if step == stop_at - 1:  # Fetched while step `stop_at` runs.
+            os.kill(os.getpid(), signal.SIGTERM)
         return fetch(self, step, metrics)
 
     with monkeypatch.context() as patch:
         patch.setattr(train._Run, "_fetch", interrupt)
-        with pytest.raises(train.command.Interrupted):
+        with pytest.raises(train.command.Interrupted, match=f"stopped at step {stop_at};"):
             train.train(config, tmp_path)
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.latest_step == stop_at
     train.train(config, tmp_path)
     assert_same_bits(final_state(config, tmp_path), final_state(config, reference))
     assert timeless(tmp_path) == timeless(reference)
+
+
+def test_a_signal_during_evaluation_still_saves(config, tmp_path, monkeypatch):
+    sent = []
+
+    def evaluate(self, state):
+        if not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        return {"eval/iou": 0.5}
+
+    monkeypatch.setattr(train.evaluate.Evaluator, "__call__", evaluate)
+    monkeypatch.setattr(train.evaluate.Evaluator, "sheet", lambda self, state: np.zeros((4, 4, 3), np.uint8))
+    config.eval.every = 3
+    with pytest.raises(train.command.Interrupted, match="stopped at step 4;"):
+        train.train(config, tmp_path)
+    with checkpoint.Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.latest_step == 4
 
 
 def test_killed_and_continued_equals_unbroken(unbroken, tmp_path):
@@ -144,6 +166,40 @@ def test_another_configs_workdir_is_refused(unbroken):
     free.log.every = 3
     train.claim_workdir(free, workdir)
     train.claim_workdir(config, workdir)
+
+
+def test_a_run_that_never_saved_does_not_hold_its_workdir(config, tmp_path):
+    train.claim_workdir(config, tmp_path)
+    config.model.latent_size = 16
+    train.claim_workdir(config, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model"]["latent_size"] == 16
+
+
+def test_evaluation_refuses_another_config(unbroken):
+    config, workdir = unbroken
+    other = config.copy_and_resolve_references()
+    other.pose_map.kind = "pixel"
+    with pytest.raises(train.WorkdirError, match=r"pose_map\.kind: gaussian there, pixel here"):
+        train.compare_configs(other, workdir)
+
+
+def test_a_metric_that_is_not_measured_cannot_rank(config, tmp_path):
+    config.checkpoint.best_metric = "eval/iuo"
+    with pytest.raises(ValueError, match="'eval/iuo' is not measured; there are eval/iou"):
+        train.train(config, tmp_path)
+
+
+def test_a_full_disk_while_logging_raises_at_once(config, tmp_path, monkeypatch):
+    train.claim_workdir(config, tmp_path)
+    writer = metric_writer.MetricWriter(tmp_path)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer._events._records, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        for step in range(50):
+            writer.write_scalars(step, {"train/loss": 1.0})
 
 
 def test_a_folder_of_something_else_is_refused(config, tmp_path):

@@ -5,6 +5,7 @@
 
 import dataclasses
 import importlib
+import pathlib
 import pkgutil
 from collections.abc import Sequence
 
@@ -53,7 +54,9 @@ def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.cor
 
 
 def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.core.BuilderConfig:
-    known = {f.name: f.type for f in dataclasses.fields(config) if f.name not in ("name", "version")}
+    # Only what the builder's own config class adds.
+    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+    known = {f.name for f in dataclasses.fields(config)} - inherited
     values = {}
     for change in changes:
         field, equals, text = change.partition("=")
@@ -76,8 +79,18 @@ def prepare(
     file_format: str = "array_record",
     changes: Sequence[str] = (),
 ) -> tfds.core.DatasetBuilder:
-    """Builds a dataset unless it is already there; returns its builder."""
+    """Builds a dataset unless it is already there; returns its builder.
+
+    Raises:
+      ValueError: it is there in another format.
+    """
     builder = make(name, data_dir, changes)
+    there = builder.info.file_format
+    if (pathlib.Path(builder.data_dir) / "dataset_info.json").exists() and there.value != file_format:
+        raise ValueError(
+            f"{builder.info.full_name} is built already, as {there.value}; delete {builder.data_dir} to "
+            f"build it as {file_format}"
+        )
     builder.processes = processes
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(

@@ -9,14 +9,20 @@ Nothing imports TensorFlow when the format is array_record and images are yielde
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
+import fcntl
 import hashlib
+import importlib.metadata
 import multiprocessing
+import multiprocessing.connection
 import os
 import pathlib
 import shutil
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,10 +86,15 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 tasks[path.name] = shard
         parts = self._parts_dir(shards)
         parts.mkdir(parents=True, exist_ok=True)
+        with _only_build(parts):
+            self._build(parts, shards, tasks)
+
+    def _build(
+        self, parts: pathlib.Path, shards: Mapping[str, Sequence[Shard]], tasks: Mapping[str, Shard]
+    ) -> None:
         for torn in parts.glob("x.writing-*"):
             torn.unlink()
         self._write_missing(parts, tasks)
-
         infos = []
         for split, of_split in shards.items():
             template = self._get_filename_template(split)
@@ -98,12 +109,13 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     name=split, shard_lengths=lengths, num_bytes=size, filename_template=template
                 )
             )
-        parts.rmdir()
+        shutil.rmtree(parts)
         self.info.set_splits(tfds.core.splits.SplitDict(infos))
 
     def _parts_dir(self, shards: Mapping[str, Sequence[Shard]]) -> pathlib.Path:
         """Where finished shards wait; named after what is built, so that two plans never mix."""
-        plan = repr((self.info.full_name, self.info.file_format, shards))
+        package = importlib.metadata.version("anime_pt")
+        plan = repr((self.info.full_name, self.info.file_format, package, shards))
         digest = hashlib.sha256(plan.encode()).hexdigest()[:16]
         config = self.builder_config.name if self.builder_config else "default"
         return pathlib.Path(self._data_dir_root) / self.name / config / f".{self.version}.parts-{digest}"
@@ -121,21 +133,42 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         )
         title = f"building {self.info.full_name}"
         with pool, tqdm(total=total, initial=done, unit="example", desc=title) as progress:
-            waiting = {
-                pool.submit(write_shard, str(parts / name), shard, self.info.features, self.info.file_format)
-                for name, shard in missing.items()
-            }
+            todo = list(reversed(missing.items()))
+            running: set[concurrent.futures.Future] = set()
             try:
-                while waiting:
-                    finished, waiting = concurrent.futures.wait(
-                        waiting, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
+                while todo or running:
+                    # No more than there are workers: what a pool has queued cannot be called back.
+                    while todo and len(running) < workers:
+                        name, shard = todo.pop()
+                        path = str(parts / name)
+                        running.add(
+                            pool.submit(write_shard, path, shard, self.info.features, self.info.file_format)
+                        )
+                    finished, running = concurrent.futures.wait(
+                        running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
                     )
                     for future in finished:
                         future.result()
                     progress.update(done + counter.value - progress.n)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+            except concurrent.futures.process.BrokenProcessPool as error:
+                raise OSError(
+                    "a writing process died, perhaps for want of memory; finished shards are kept: "
+                    "run the same command again, with --processes=1"
+                ) from error
+            except KeyboardInterrupt:
+                print("finishing the running shards; once more to stop now", file=sys.stderr, flush=True)
                 raise
+
+
+@contextlib.contextmanager
+def _only_build(parts: pathlib.Path) -> Iterator[None]:
+    """Raises OSError if another process builds the same; the lock goes when its holder dies."""
+    with open(parts / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(f"another process is building this dataset ({parts})") from error
+        yield
 
 
 _counter: Any = None  # In a worker: the examples that all workers have written.
@@ -146,6 +179,14 @@ def _start_worker(counter: Any) -> None:
     _counter = counter
     # Ctrl-C reaches the whole process group; the parent lets running shards finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    # A killed parent cannot tell its workers, and they would write on for nobody.
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def write_shard(
@@ -173,7 +214,7 @@ def write_shard(
                     _counter.value += 1
 
     # The suffix stays last: file adapters go by it.
-    temporary = epath.Path(path).with_name("x.writing-" + epath.Path(path).name)
+    temporary = epath.Path(path).with_name(f"x.writing-{os.getpid()}-{epath.Path(path).name}")
     try:
         tfds_writer.ExampleWriter(file_format).write(temporary, serialized())
         if written != shard.count:

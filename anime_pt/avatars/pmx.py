@@ -356,8 +356,12 @@ def _morph(r: _PmxReader, limits: dict[str, int]) -> PmxMorph:
     dtype = np.dtype(layout)
     rows = r.array(dtype, r.count("i", dtype.itemsize, f"rows of morph {name!r}"), f"morph {name!r}")
     # Bodies and later morphs are not known yet; those are checked by who uses them.
-    if of in limits and len(rows) and rows["index"].max() >= limits[of]:
-        raise r.error(f"morph {name!r} points to {of} {rows['index'].max()} of {limits[of]}")
+    if of in limits and len(rows):
+        lowest, highest = int(rows["index"].min()), int(rows["index"].max())
+        # -1 means none; for a material, all.
+        if highest >= limits[of] or lowest < -1 or (lowest < 0 and of == "vertex"):
+            wrong = highest if highest >= limits[of] else lowest
+            raise r.error(f"morph {name!r} points to {of} {wrong} of {limits[of]}")
     return PmxMorph(name, name_en, panel, kind, rows)
 
 

@@ -1,5 +1,6 @@
 """Pictures that a model file names: finding them on a case-sensitive disk, and decoding them safely."""
 
+import os
 import pathlib
 import unicodedata
 
@@ -14,6 +15,17 @@ MAX_SIDE = 2048
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
+
+
+def file_name_text(name: str) -> str:
+    """A file name as text: old archives of MMD models unpack to names in cp932, which are no UTF-8."""
+    data = os.fsencode(name)
+    for encoding in ("utf-8", "cp932"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("utf-8", "replace")
 
 
 class Textures:
@@ -35,7 +47,7 @@ class Textures:
                 names = sorted(p.name for p in folder.iterdir())
             except OSError:
                 names = []
-            self._listings[folder] = {_plain(n): n for n in reversed(names)}
+            self._listings[folder] = {_plain(file_name_text(n)): n for n in reversed(names)}
         return self._listings[folder]
 
     def find(self, name: str) -> pathlib.Path | None:

@@ -58,10 +58,12 @@ def _refuse_enlarging(have: tuple[int, int], want: tuple[int, int]) -> None:
         )
 
 
-def check_resolution(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
-    """Raises ValueError if the dataset's images are smaller than the (height, width) asked for."""
-    features = sources.builder(config.data.name, config.data.data_dir).info.features
-    _refuse_enlarging(features["image"].shape[:2], resolution)
+def check(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
+    """Raises ValueError if a split is absent, empty or damaged, or its images are smaller than asked for."""
+    builder = sources.builder(config.data.name, config.data.data_dir)
+    for split in (config.data.train_split, config.data.eval_split):
+        source = sources.source(builder, split)
+        _refuse_enlarging(source[0]["image"].shape[:2], resolution)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Built TFDS datasets as random-access sources, without TensorFlow."""
 
 import pathlib
+import re
+import shlex
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -15,6 +17,18 @@ def data_dir(path: str = "") -> pathlib.Path:
     return pathlib.Path(path or tfds.core.constants.DATA_DIR).expanduser()
 
 
+def build_command(name: str, directory: str = "") -> str:
+    """The command that builds "dataset/config", also where the config is a changed one."""
+    base, *changes = name.split("-")
+    words = ["python -m tfds_builders.build", base]
+    words += [
+        f"--set={m[1]}={m[2]}" for c in changes if (m := re.fullmatch(r"([a-z_]+?)(-?[\d.]+|[A-Z]\w+)", c))
+    ]
+    words += ["--manual_dir=FOLDER_OF_YOUR_MODELS"] if "/rigged" in base else []
+    words += [f"--data_dir={shlex.quote(directory)}"] if directory else []
+    return " ".join(words)
+
+
 def builder(name: str, directory: str = "") -> tfds.core.DatasetBuilder:
     """The read-only builder of a dataset that is on disk.
 
@@ -23,17 +37,20 @@ def builder(name: str, directory: str = "") -> tfds.core.DatasetBuilder:
       directory: TFDS data directory; "" is TFDS's default.
 
     Raises:
+      ValueError: `name` has no config.
       DatasetNotBuiltError: it is not there.
     """
     root = data_dir(directory)
     base, _, version = name.partition(":")
+    if base.count("/") != 1:
+        raise ValueError(
+            f"data.name = {name!r}: name a dataset and its config, e.g. unity_avatars/procedural_64"
+        )
     folder = root / base
     versions = sorted(p for p in folder.glob(version or "*") if (p / "dataset_info.json").exists())
     if not versions:
-        where = f" --data_dir={directory}" if directory else ""
         raise DatasetNotBuiltError(
-            f"dataset {name} is not built in {root}; build it with: "
-            f"python -m tfds_builders.build {base}{where}"
+            f"dataset {name} is not built in {root}; build it with: {build_command(base, directory)}"
         )
     latest = max(versions, key=lambda p: tuple(int(n) if n.isdigit() else -1 for n in p.name.split(".")))
     return tfds.builder_from_directory(latest)
@@ -43,16 +60,31 @@ def source(dataset: tfds.core.DatasetBuilder, split: str) -> Any:
     """Random access to the decoded examples of a split.
 
     Raises:
-      ValueError: there is no such split, or the dataset was written as tfrecord, which needs TensorFlow.
+      ValueError: there is no such split, it is empty or damaged, or it is in a format without random access.
     """
     base = split.partition("[")[0]
     if base not in dataset.info.splits:
         known = ", ".join(dataset.info.splits)
         raise ValueError(f"dataset {dataset.info.full_name} has no split {base!r}; it has {known}")
+    again = f"delete {dataset.data_dir} and build it again"
     try:
-        return dataset.as_data_source(split)
+        examples = dataset.as_data_source(split)
+        count = len(examples)
+        if count:
+            examples[0], examples[count - 1]
     except NotImplementedError as error:
         raise ValueError(
             f"dataset {dataset.info.full_name} was written as {dataset.info.file_format}, which has no "
-            "random access; build it again with --file_format=array_record"
+            f"random access; {again}, as array_record"
         ) from error
+    except (AssertionError, RuntimeError, ValueError, IndexError) as error:
+        if "of 0 length" in str(error):
+            raise ValueError(f"split {split!r} of {dataset.info.full_name} is empty") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"split {split!r} of {dataset.info.full_name} cannot be read ({reason[:200]}); is it a split? "
+            f"if so, {again}"
+        ) from error
+    if not count:
+        raise ValueError(f"split {split!r} of {dataset.info.full_name} is empty")
+    return examples

@@ -13,6 +13,7 @@ from anime_pt import evaluate, recipe
 from anime_pt.avatars import camera, keypoints, poses, procedural, rig
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import pipeline
+from anime_pt.metric_writer import image_grid
 from anime_pt.pose import draw
 from anime_pt.pose.formats import PoseSequence
 from anime_pt.pose.skeletons import AVATAR_20
@@ -34,15 +35,8 @@ class Sampler:
                 f"recipe {config.recipe!r} does not generate from latents; sample needs one that does"
             )
         abstract = jax.eval_shape(self.algorithm.init, jax.random.key(config.seed))
-        with Checkpoints(
-            workdir,
-            best_metric=config.checkpoint.best_metric,
-            best_mode=config.checkpoint.best_mode,
-            read_only=True,
-        ) as checkpoints:
-            self.step = checkpoints.best_step if step is None else step
-            if self.step is None:
-                raise FileNotFoundError(f"{workdir} holds no checkpoint; train first")
+        with Checkpoints.of_run(config, workdir) as checkpoints:
+            self.step = checkpoints.find(step)
             net = checkpoints.restore_player(abstract, "generator", self.step)
         self.stage = evaluate.stage_of(self.algorithm.stages, self.step)
         self.config = config
@@ -122,8 +116,6 @@ def animation(
     sampler: Sampler, points: np.ndarray, latents: np.ndarray, gap: int = 2
 ) -> Iterator[np.ndarray]:
     """Frames (h, w, 3) uint8 of a motion (t, k, 3): its skeleton, then each latent performing it."""
-    from anime_pt.metric_writer import image_grid
-
     for start in range(0, len(points), 16):
         part = points[start : start + 16]
         columns = pose_grid(sampler, part, latents)

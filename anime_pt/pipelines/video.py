@@ -1,5 +1,6 @@
 """Moving pictures out: GIF and MP4."""
 
+import itertools
 import pathlib
 from collections.abc import Iterable
 
@@ -46,18 +47,21 @@ def _write_mp4(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float) -> 
 
 
 def _write_gif(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    pictures = [Image.fromarray(f) for f in frames]
-    if not pictures:
+    frames = iter(frames)
+    first = list(itertools.islice(frames, 8))
+    if not first:
         raise ValueError(f"{path}: there are no frames to write")
     # One palette for all, or colours flicker from frame to frame.
-    sheet = np.concatenate([np.asarray(p) for p in pictures[:: max(1, len(pictures) // 8)]])
-    palette = Image.fromarray(sheet).quantize(256, method=Image.Quantize.MEDIANCUT)
-    indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
-    indexed[0].save(
+    palette = Image.fromarray(np.concatenate(first)).quantize(256, method=Image.Quantize.MEDIANCUT)
+    indexed = (
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in itertools.chain(first, frames)
+    )
+    next(indexed).save(
         path,
         format="GIF",
         save_all=True,
-        append_images=indexed[1:],
+        append_images=indexed,
         duration=max(20, round(1000 / fps)),
         loop=0,
     )

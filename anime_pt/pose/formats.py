@@ -96,17 +96,21 @@ def read(path: str | pathlib.Path) -> PoseSequence:
     missing = {"skeleton", "names", "width", "height", "frames"} - document.keys()
     if missing:
         raise PoseFileError(f"{path} lacks {', '.join(sorted(missing))}")
-    skeleton = SKELETONS.get(document["skeleton"])
+    if document.get("version") != 1:
+        raise PoseFileError(f"{path} is of version {document.get('version')}; this program reads version 1")
+    skeleton = SKELETONS.get(str(document["skeleton"]))
     if skeleton is None:
         raise PoseFileError(
             f"{path}: unknown skeleton {document['skeleton']!r}; known: {', '.join(SKELETONS)}"
         )
-    if tuple(document["names"]) != skeleton.keypoints:
+    if document["names"] != list(skeleton.keypoints):
         raise PoseFileError(f"{path}: the joint names are not those of {skeleton.name}, in its order")
     unknown = [np.nan, np.nan, 0.0]
     try:
         frames = [[unknown if p is None else p for p in frame] for frame in document["frames"]]
-        keypoints = np.array(frames, np.float32).reshape(len(frames), len(skeleton), 3)
+        keypoints = np.array(frames, np.float32)
+        if frames and keypoints.shape[1:] != (len(skeleton), 3):
+            raise ValueError(f"frames of shape {keypoints.shape[1:]}")
         size = (float(document["height"]), float(document["width"]))
         fps = float(document.get("fps", 30))
     except (TypeError, ValueError) as error:

@@ -118,3 +118,10 @@ AVATAR_20 = Skeleton(
 )
 
 SKELETONS = {s.name: s for s in (OPENPOSE_18, AVATAR_20)}
+
+
+def named(name: str) -> Skeleton:
+    """The skeleton of that name; raises ValueError with those there are."""
+    if name not in SKELETONS:
+        raise ValueError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
+    return SKELETONS[name]

@@ -103,7 +103,7 @@ class PSGAN:
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = ml_collections.FrozenConfigDict(config)
-        self.skeleton = skeletons.SKELETONS[config.skeleton]
+        self.skeleton = skeletons.named(config.skeleton)
         if config.model.pose_channels not in (0, len(self.skeleton)):
             raise ValueError(
                 f"model.pose_channels = {config.model.pose_channels}: use {len(self.skeleton)}, "

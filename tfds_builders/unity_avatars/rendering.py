@@ -6,6 +6,7 @@ be written in any order, by any number of processes.
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anime_pt.avatars import camera, keypoints, mmd, poses, procedural, rasterise, rig
+from anime_pt.avatars import camera, keypoints, mmd, poses, procedural, rasterise, rig, textures
 from anime_pt.avatars.character import Character
 
 # Names of the random streams, so that one more draw in one of them moves no other.
@@ -30,6 +31,7 @@ class Subject:
       seed: of a procedural character, or -1.
       costume_seed: of a procedural costume.
       path: of a model file, or "".
+      stamp: size and time of that file: a build that continues must not mix two of its versions.
     """
 
     character: str
@@ -37,6 +39,7 @@ class Subject:
     seed: int = -1
     costume_seed: int = 0
     path: str = ""
+    stamp: tuple[int, int] = (0, 0)
 
     def load(self) -> Character:
         return mmd.load(self.path) if self.path else procedural.build(self.seed, self.costume_seed)
@@ -121,7 +124,7 @@ def _touches_border(alpha: np.ndarray) -> bool:
 
 def _stable_number(name: str) -> int:
     # Not hash(), which differs between processes.
-    return int.from_bytes(name.encode()[-24:], "little")
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
 def _png(image: np.ndarray) -> bytes:
@@ -158,15 +161,16 @@ def rigged_subjects(folder: pathlib.Path) -> tuple[list[Subject], list[str]]:
         try:
             character = mmd.load(path)
         except ValueError as error:
-            left_out.append(f"left out: {error}")
+            left_out.append(f"left out: {textures.file_name_text(str(error))}")
             continue
         if not len(camera.drawn_vertices(character)):
-            left_out.append(f"left out: {path}: it has bones, but no surface")
+            left_out.append(f"left out: {textures.file_name_text(str(path))}: it has bones, but no surface")
             continue
-        name = relative.parts[0] if len(relative.parts) > 1 else path.stem
-        costume = "/".join(relative.parts[1:]) or relative.name
-        subjects.append(Subject(name, costume, path=str(path)))
-        left_out.extend(f"{relative}: {line}" for line in character.report)
+        name, *rest = (textures.file_name_text(part) for part in relative.parts)
+        stat = path.stat()
+        stamp = (stat.st_size, stat.st_mtime_ns)
+        subjects.append(Subject(name, "/".join(rest) or name, path=str(path), stamp=stamp))
+        left_out.extend(f"{textures.file_name_text(str(relative))}: {line}" for line in character.report)
     return subjects, left_out
 
 
@@ -179,8 +183,6 @@ def split_by_character(subjects: Sequence[Subject]) -> dict[str, list[Subject]]:
     Raises:
       ValueError: fewer than three characters.
     """
-    import hashlib
-
     by_character: dict[str, list[Subject]] = {}
     for s in subjects:
         by_character.setdefault(s.character, []).append(s)

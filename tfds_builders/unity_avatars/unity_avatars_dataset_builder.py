@@ -44,6 +44,18 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
     supersample: int = 2
     seed: int = 0
 
+    def __post_init__(self):
+        if self.source not in ("procedural", "rigged"):
+            raise ValueError(f"source must be procedural or rigged, got {self.source!r}")
+        for field in ("resolution", "characters", "costumes", "poses", "supersample"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        for field, most in (("yaw", 180), ("pitch", 90)):
+            if not 0 <= getattr(self, field) <= most:
+                raise ValueError(f"{field} must be 0 to {most} degrees, got {getattr(self, field)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+
 
 class Builder(sharded.ShardedBuilder):
     """DatasetBuilder of unity_avatars; see README.md beside this file."""

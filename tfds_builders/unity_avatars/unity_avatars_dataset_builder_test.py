@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
 import unittest
 from unittest import mock
 
@@ -96,7 +99,7 @@ class UnityAvatarsTest(testing.BuilderTestCase):
             builder.download_and_prepare(file_format="array_record")
         self.assertFalse(pathlib.Path(builder.data_dir).exists())
         (parts,) = (self.folder / "data" / "unity_avatars" / "procedural").glob(".*.parts-*")
-        kept = {p.name: p.stat().st_mtime_ns for p in parts.iterdir()}
+        kept = {p.name: p.stat().st_mtime_ns for p in parts.glob("*array_record*")}
         self.assertLen(kept, 2)
 
         builder = self.build("procedural")
@@ -107,6 +110,53 @@ class UnityAvatarsTest(testing.BuilderTestCase):
         for split in self.SPLITS["procedural"]:
             for a, b in zip(self.examples(builder, split), self.examples(reference, split), strict=True):
                 self.assert_equal(a, b)
+
+    def test_a_killed_build_ends_its_workers_and_continues(self):
+        command = [sys.executable, "-m", "tfds_builders.build", "unity_avatars/procedural_64"]
+        command += ["--set=characters=12", "--set=poses=64", f"--data_dir={self.folder}", "--processes=2"]
+        options = dict(cwd=_HERE.parent.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first = subprocess.Popen(command, **options)
+        folder = self.folder / "unity_avatars" / "procedural_64-characters12-poses64"
+        deadline = time.monotonic() + 120
+        while not list(folder.glob(".*.parts-*/unity_avatars-*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        second = subprocess.run(command, **options)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("error: another process is building this dataset", second.stderr)
+        children = subprocess.run(
+            ["ps", "--ppid", str(first.pid), "-o", "pid="], capture_output=True, text=True, check=True
+        ).stdout.split()
+        first.kill()
+        first.communicate()
+        self.assertGreaterEqual(len(children), 2)
+        while any(pathlib.Path(f"/proc/{c}").exists() for c in children) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertLess(time.monotonic(), deadline)
+        (parts,) = folder.glob(".*.parts-*")
+        kept = {p.name: p.stat().st_mtime_ns for p in parts.glob("unity_avatars-*")}
+        third = subprocess.run(command, **options)
+        self.assertEqual(third.returncode, 0, third.stderr)
+        now = {p.name: p.stat().st_mtime_ns for p in (folder / "1.0.0").iterdir()}
+        self.assertTrue(kept)
+        self.assertEqual({name: now[name] for name in kept}, kept)
+        self.assertIn("train: 1280, validation: 128, test: 128", third.stdout)
+
+    def test_names_that_are_not_utf8(self):
+        source = self.MANUAL_DIR / "block_boy" / "box.pmd"
+        for name in ("ミク", "リン", "レン"):
+            folder = os.fsencode(self.folder / "models") + b"/" + name.encode("cp932")
+            os.makedirs(folder)
+            shutil.copy(source, folder + b"/" + name.encode("cp932") + b".pmd")
+        subjects, _ = rendering.rigged_subjects(self.folder / "models")
+        self.assertEqual({s.character for s in subjects}, {"ミク", "リン", "レン"})
+
+    def test_another_format_is_not_taken_for_this_one(self):
+        changes = ["characters=3", "costumes=1", "poses=1"]
+        build.prepare("unity_avatars/procedural_64", str(self.folder), processes=1, changes=changes)
+        with self.assertRaisesRegex(ValueError, "is built already, as array_record; delete .* as tfrecord"):
+            build.prepare(
+                "unity_avatars/procedural_64", str(self.folder), file_format="tfrecord", changes=changes
+            )
 
     def test_reading_needs_neither_tensorflow_nor_the_builder(self):
         builder = self.build("procedural")
