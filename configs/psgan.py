@@ -54,7 +54,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         (1e-2 if r < 64 else 5e-3) if demo else LEARNING_RATES[r] for r in sizes
     )
     config.schedule.fade_images = (0, *[fade] * (len(sizes) - 1))
-    config.schedule.stable_images = (images,) * len(sizes)
+    config.schedule.stable_images = (*[images] * (len(sizes) - 1), images * 3 // 2 if demo else images)
     # Share of real images with wrong poses among the discriminator's fakes; not in the paper.
     mismatch = demo and not args["unconditional"]
     config.schedule.mismatch_weights = tuple((0.5 if r < 64 else 0.1) if mismatch else 0.0 for r in sizes)
@@ -75,7 +75,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer = ml_collections.ConfigDict({"b1": 0.0, "b2": 0.99, "eps": 1e-8})
     config.gradient_penalty_weight = 10.0
     config.drift = 0.001
-    config.ema_decay = 0.99 if demo else 0.999
+    config.ema_decay = 0.995 if demo else 0.999
 
     config.data = ml_collections.ConfigDict()
     config.data.name = args.get("dataset", f"unity_avatars/{'procedural_64' if demo else paper_set}")

@@ -15,9 +15,9 @@ def runs(data_dir, tmp_path_factory):
 
     def run(data, spatial, fsdp_min_size=0):
         config = tiny_config(data_dir)
+        for name, column in config.schedule.items():
+            config.schedule[name] = column[:2]
         config.schedule.resolutions = (8, 16)
-        for column in ("batch_sizes", "learning_rates", "fade_images", "stable_images"):
-            config.schedule[column] = config.schedule[column][:2]
         config.mesh.update({"data": data, "spatial": spatial, "fsdp_min_size": fsdp_min_size})
         workdir = tmp_path_factory.mktemp("mesh")
         result = command("anime_pt.main", f"--workdir={workdir}", *flags_of(config), XLA_FLAGS=EIGHT)

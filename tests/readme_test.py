@@ -51,7 +51,7 @@ def test_commands(clone):
     out = run(["bash", "-euo", "pipefail", "-c", block], clone)
     look = clone / "runs" / "look"
     for name in ("curves.png", "metrics.jsonl", "generated/grid.png", "generated/animation.mp4"):
-        assert (look / name).stat().st_size > 1000, name
+        assert (look / name).stat().st_size > 500, name
     assert list((look / "eval").glob("*.json"))
     assert '"eval/iou":' in out
 
