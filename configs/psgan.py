@@ -11,9 +11,10 @@
 Arguments after the colon, in any order: `demo`; `unconditional` (ProGAN: no poses); `resolution=256`;
 `images=600_000` (per phase); `dataset=unity_avatars/rigged_64`.
 
-Where the demo departs from the paper, because it sees 44 thousand images instead of 10 million: it starts at
-16 pixels, with narrow networks and ten times the learning rate; joints are Gaussian bumps; and half of the
-discriminator's fakes are real images of other poses. Without the last two, poses are not followed so early.
+Where the demo departs from the paper, because it sees 50 thousand images instead of 10 million: it starts at
+16 pixels, with narrow networks and up to ten times the learning rate; joints are Gaussian bumps; and half of
+the discriminator's fakes (a tenth at 64 pixels) are real images of other poses. Without the last two, poses
+are not followed so early.
 """
 
 import ml_collections
