@@ -11,6 +11,7 @@ import ml_collections
 import pytest
 from absl import logging
 
+from anime_pt import train
 from configs import psgan as psgan_config
 from tfds_builders import build
 from tfds_builders.unity_avatars import unity_avatars_dataset_builder as unity_avatars
@@ -61,6 +62,15 @@ def tiny_config(data_dir: pathlib.Path) -> ml_collections.ConfigDict:
     config.sample_latents = 2
     config.mesh.data = 1
     return config
+
+
+@pytest.fixture(scope="session")
+def unbroken(data_dir, tmp_path_factory) -> tuple[ml_collections.ConfigDict, pathlib.Path]:
+    """A whole run, made in this process: its config and its workdir. Tests must not change its numbers."""
+    config = tiny_config(data_dir)
+    workdir = tmp_path_factory.mktemp("runs") / "踊り run"
+    train.train(config, workdir)
+    return config, workdir
 
 
 @pytest.fixture

@@ -5,19 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt import train
 from anime_pt.pipelines import sample, video
 from anime_pt.pose import formats
 from anime_pt.pose.skeletons import OPENPOSE_18
-from tests.conftest import command, tiny_config
-
-
-@pytest.fixture(scope="module")
-def run(data_dir, tmp_path_factory):
-    config = tiny_config(data_dir)
-    workdir = tmp_path_factory.mktemp("runs") / "見本 run"
-    train.train(config, workdir)
-    return config, workdir
+from tests.conftest import command
 
 
 def frames_of(path):
@@ -27,8 +18,8 @@ def frames_of(path):
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_command_writes_grid_interpolation_animation_and_poses(run):
-    _, workdir = run
+def test_command_writes_grid_interpolation_animation_and_poses(unbroken):
+    _, workdir = unbroken
     result = command(
         "anime_pt.sample",
         f"--workdir={workdir}",
@@ -49,8 +40,8 @@ def test_command_writes_grid_interpolation_animation_and_poses(run):
     assert np.abs(np.diff(motion.keypoints[..., :2], axis=0)).max() > 0.05  # It moves.
 
 
-def test_command_takes_poses_of_another_skeleton_and_size(run, tmp_path):
-    _, workdir = run
+def test_command_takes_poses_of_another_skeleton_and_size(unbroken, tmp_path):
+    _, workdir = unbroken
     points = np.random.default_rng(0).uniform(10, 500, (3, 18, 3)).astype(np.float32)
     poses = tmp_path / "my poses.json"
     formats.write(poses, formats.PoseSequence(points, OPENPOSE_18, (512, 512), 12.0))
@@ -61,8 +52,8 @@ def test_command_takes_poses_of_another_skeleton_and_size(run, tmp_path):
     assert Image.open(out / "animation.gif").info["duration"] == pytest.approx(1000 / 12, abs=10)
 
 
-def test_command_refuses_a_bad_pose_file_before_it_writes(run, tmp_path):
-    _, workdir = run
+def test_command_refuses_a_bad_pose_file_before_it_writes(unbroken, tmp_path):
+    _, workdir = unbroken
     poses = tmp_path / "poses.json"
     poses.write_text("[]")
     result = command("anime_pt.sample", f"--workdir={workdir}", f"--poses={poses}", f"--out={tmp_path}/out")
@@ -71,8 +62,8 @@ def test_command_refuses_a_bad_pose_file_before_it_writes(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_interpolation_begins_and_ends_at_its_latents(run):
-    config, workdir = run
+def test_interpolation_begins_and_ends_at_its_latents(unbroken):
+    config, workdir = unbroken
     sampler = sample.Sampler(config, workdir)
     points = sampler.evaluation_poses(3)
     ends = sampler.latents(2, seed=5)
@@ -83,8 +74,8 @@ def test_interpolation_begins_and_ends_at_its_latents(run):
     np.testing.assert_allclose(columns[-1], grid[2], atol=1e-4)
 
 
-def test_more_latents_keep_the_first(run):
-    sampler = sample.Sampler(*run)
+def test_more_latents_keep_the_first(unbroken):
+    sampler = sample.Sampler(*unbroken)
     np.testing.assert_array_equal(sampler.latents(5, 1)[:2], sampler.latents(2, 1))
 
 

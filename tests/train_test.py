@@ -13,7 +13,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from anime_pt import checkpoint, metric_writer, recipe, train
-from tests.conftest import CACHE, ROOT, command, flags_of, tiny_config
+from tests.conftest import CACHE, ROOT, command, flags_of
 
 TOTAL = 20  # Steps of `tiny_config`.
 
@@ -35,15 +35,6 @@ def timeless(workdir):
     return [
         {k: v for k, v in row.items() if "per_second" not in k} for row in metric_writer.read_metrics(workdir)
     ]
-
-
-@pytest.fixture(scope="module")
-def unbroken(data_dir, tmp_path_factory):
-    """A whole run in this process; (config, workdir)."""
-    config = tiny_config(data_dir)
-    workdir = tmp_path_factory.mktemp("run") / "踊り run"
-    train.train(config, workdir)
-    return config, workdir
 
 
 def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
