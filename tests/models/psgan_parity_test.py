@@ -126,9 +126,10 @@ def test_losses_and_gradients(path):
     with jax.enable_x64(True):
         golden = Golden(path, np.float64)
         lod = golden.meta.get("train_lod", golden.meta.get("lod"))
-        # Files without float64 results hold float32 ones, whose own error is that of the gradient penalty.
+        # Files without float64 results hold float32 ones, whose own error is that of the gradient penalty
+        # (up to 4e-3 in a gradient norm between the public codes' float32 and float64).
         double = "train64/lossD" in golden.arrays
-        prefix, loss_tolerance, norm_tolerance = ("train64", 1e-6, 1e-6) if double else ("train", 2e-6, 1e-3)
+        prefix, loss_tolerance, norm_tolerance = ("train64", 1e-6, 1e-6) if double else ("train", 1e-5, 5e-3)
         real, mix = golden["input/real"], golden["input/eps"].reshape(-1)
         fake = jax.jit(lambda params, z: golden.generate(params, z, lod))(
             golden.params("G"), golden["input/z"]
@@ -148,7 +149,7 @@ def test_losses_and_gradients(path):
             lambda x: losses.gradient_norms(lambda x: golden.discriminate(golden.params("D"), x, lod), x)
         )(between)
         recorded = golden["train/gp_norms" if "train/gp_norms" in golden.arrays else "fwd/gp_norms"]
-        assert_close(norms, recorded, 1e-5)
+        assert_close(norms, recorded, 1e-4)  # Recorded in float32.
 
         for which, loss_fn in (("D", discriminator_loss), ("G", generator_loss)):
             loss, grads = jax.jit(jax.value_and_grad(loss_fn))(golden.params(which))
