@@ -35,7 +35,8 @@ def main(_: Sequence[str]) -> None:
 
     config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
     if _MODE.value != "train":
-        train.compare_configs(config, workdir)
+        # A run may be evaluated on other data than its own.
+        train.compare_configs(config, workdir, free=(*train.FREE_FIELDS, "data"))
     try:
         sources.builder(config.data.name, config.data.data_dir)
     except sources.DatasetNotBuiltError:

@@ -24,7 +24,7 @@ from anime_pt.state import TrainState
 
 CONFIG_FILE = "config.json"
 # Fields that a continued run may change: they do not enter the numbers.
-_FREE_FIELDS = (
+FREE_FIELDS = (
     "mesh",
     "log",
     "checkpoint",
@@ -60,14 +60,19 @@ def recorded_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
         raise WorkdirError(f"{path} is damaged: {error}") from error
 
 
-def compare_configs(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Raises WorkdirError, naming the first fields, if the run in `workdir` has other numbers."""
+def compare_configs(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, free: tuple[str, ...] = FREE_FIELDS
+) -> None:
+    """Raises WorkdirError, naming the first fields, if the run in `workdir` has another config.
+
+    `free` names fields and groups that may differ.
+    """
     ours = _flat(json.loads(config.to_json()))
     theirs = _flat(json.loads(recorded_config(workdir).to_json()))
     differing = [
         f"{k}: {theirs.get(k, 'absent')} there, {ours.get(k, 'absent')} here"
         for k in sorted(theirs.keys() | ours.keys())
-        if theirs.get(k) != ours.get(k) and not any(k == f or k.startswith(f + ".") for f in _FREE_FIELDS)
+        if theirs.get(k) != ours.get(k) and not any(k == f or k.startswith(f + ".") for f in free)
     ]
     if differing:
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""

@@ -98,7 +98,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.checkpoint = ml_collections.ConfigDict()
     config.checkpoint.every = 500 if demo else 5_000
     config.checkpoint.keep = 3
-    config.checkpoint.best_metric = "eval/iou"
+    config.checkpoint.best_metric = (
+        "eval/iou_margin"  # A picture that is all foreground has an eval/iou, too.
+    )
     config.checkpoint.best_mode = "max"
     config.log = ml_collections.ConfigDict({"every": 50 if demo else 100})
     config.mesh = ml_collections.ConfigDict({"data": -1, "spatial": 1, "fsdp_min_size": 0})

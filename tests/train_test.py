@@ -42,8 +42,8 @@ def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
     # Saved every 6 steps, at the stages' ends, and in the last stage when evaluated; the last two stay, and
     # the best one.
     steps = sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
-    iou = {r["step"]: r["eval/iou"] for r in metric_writer.read_metrics(workdir) if "eval/iou" in r}
-    best = max((16, 20), key=lambda step: (iou[step], step))
+    margin = {r["step"]: r["eval/iou_margin"] for r in metric_writer.read_metrics(workdir) if "eval/iou" in r}
+    best = max((16, 20), key=lambda step: (margin[step], step))
     assert steps == sorted({18, 20, best})
     rows = metric_writer.read_metrics(workdir)
     logged = [r["step"] for r in rows if "train/generator_loss" in r]
@@ -105,7 +105,7 @@ def test_a_signal_during_evaluation_still_saves(config, tmp_path, monkeypatch):
     def evaluate(self, state):
         if not sent:
             sent.append(os.kill(os.getpid(), signal.SIGINT))
-        return {"eval/iou": 0.5}
+        return {"eval/iou_margin": 0.5}
 
     monkeypatch.setattr(train.evaluate.Evaluator, "__call__", evaluate)
     monkeypatch.setattr(train.evaluate.Evaluator, "sheet", lambda self, state: np.zeros((4, 4, 3), np.uint8))
@@ -172,6 +172,11 @@ def test_evaluation_refuses_another_config(unbroken):
     other.pose_map.kind = "pixel"
     with pytest.raises(train.WorkdirError, match=r"pose_map\.kind: gaussian there, pixel here"):
         train.compare_configs(other, workdir)
+    elsewhere = config.copy_and_resolve_references()
+    elsewhere.data.eval_split = "test"
+    with pytest.raises(train.WorkdirError, match=r"data\.eval_split"):
+        train.compare_configs(elsewhere, workdir)
+    train.compare_configs(elsewhere, workdir, free=(*train.FREE_FIELDS, "data"))
 
 
 def test_a_metric_that_is_not_measured_cannot_rank(config, tmp_path):
