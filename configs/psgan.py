@@ -51,8 +51,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.schedule = ml_collections.ConfigDict()
     config.schedule.resolutions = tuple(sizes)
     config.schedule.batch_sizes = tuple(16 if demo else BATCH_SIZES[r] for r in sizes)
+    rate = 2e-3 if args["unconditional"] else 1e-2  # Of the demo; ProGAN falls apart at the higher one.
     config.schedule.learning_rates = tuple(
-        (1e-2 if r < 64 else 5e-3) if demo else LEARNING_RATES[r] for r in sizes
+        (rate if r < 64 else rate / 2) if demo else LEARNING_RATES[r] for r in sizes
     )
     config.schedule.fade_images = (0, *[fade] * (len(sizes) - 1))
     config.schedule.stable_images = (*[images] * (len(sizes) - 1), images * 3 // 2 if demo else images)
