@@ -38,19 +38,36 @@ PARTS = ("background", "skin", "face", "hair", "top", "bottom", "legwear", "shoe
 class Material:
     """Surface of a run of triangles.
 
+    Colours are sRGB-encoded and in [0, 1]; textures are (h, w, 4) uint8, straight alpha, origin top-left,
+    repeated.
+
     Attributes:
       name: as in the file.
-      color: (4,) float in [0, 1], multiplies the texture; sRGB-encoded, as the files store it.
-      texture: (h, w, 4) uint8, straight alpha, origin top-left, repeated; or None.
+      color: (4,) multiplies the texture.
+      texture: or None.
       ramp: (32, 3) uint8, multiplies the colour: row 0 faces the light, row 31 faces away.
-      sphere: (h, w, 4) uint8 looked up by the view-space normal; or None.
+      sphere: texture looked up by the view-space normal (MMD's sphere map, MToon's matcap); or None.
       sphere_mode: "multiply" or "add".
-      outline: width of the inverted hull in units of the renderer's outline width; 0 draws none.
-      outline_color: (4,) float in [0, 1].
+      outline: width of the inverted hull in units of the renderer's outline width, or in metres; 0 draws
+        none.
+      outline_unit: "screen" (units of the renderer's outline width) or "metres".
+      outline_color: (4,).
       alpha_mode: "opaque", "mask" (texel alpha below `alpha_cutoff` is a hole) or "blend".
       alpha_cutoff: in [0, 1].
       double_sided: whether back faces are drawn.
       part: a name of `PARTS`.
+      shade_texture: takes the place of `texture` where the ramp faces away from the light, see `shading`.
+      shade_color: (3,) the same for `color`; not read when `shading` is "toon".
+      shading: "toon" (colour times ramp, as MMD), "mtoon" (from shade colour and texture to lit colour and
+        texture by VRMC_materials_mtoon's `toony` and `shift`), or "unlit" (no light).
+      toony, shift: MToon 1.0's shadingToonyFactor and shadingShiftFactor.
+      emission: (3,) added after shading, times `emission_texture` where there is one.
+      emission_texture: or None.
+      rim_color: (3,) added at grazing angles: MToon 1.0's parametric rim.
+      rim_power, rim_lift: its fresnel power and lift.
+      depth_write: whether a "blend" surface hides what is drawn later and lies behind it.
+      render_queue: surfaces of "blend" at equal depth, and those that do not write depth, are drawn from
+        low to high; files' drawing order decides among equals.
     """
 
     name: str
@@ -60,11 +77,24 @@ class Material:
     sphere: np.ndarray | None = None
     sphere_mode: str = "multiply"
     outline: float = 1.0
+    outline_unit: str = "screen"
     outline_color: tuple[float, float, float, float] = (0.12, 0.08, 0.10, 1.0)
     alpha_mode: str = "opaque"
     alpha_cutoff: float = 0.5
     double_sided: bool = False
     part: str = "accessory"
+    shade_texture: np.ndarray | None = None
+    shade_color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    shading: str = "toon"
+    toony: float = 0.9
+    shift: float = 0.0
+    emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emission_texture: np.ndarray | None = None
+    rim_color: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rim_power: float = 5.0
+    rim_lift: float = 0.0
+    depth_write: bool = False
+    render_queue: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +115,137 @@ class Append:
     rotates: bool = True
     moves: bool = False
     local: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class IkLink:
+    """A bone that inverse kinematics turns; limits in radians about X, Y, Z of character space, or None."""
+
+    bone: int
+    low: tuple[float, float, float] | None = None
+    high: tuple[float, float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ik:
+    """MMD's inverse kinematics: turns the links until the effector is where the goal is.
+
+    Attributes:
+      goal: index of the bone that says where to (左足ＩＫ).
+      effector: index of the bone that should get there (左足首).
+      links: from the effector's parent upwards (左ひざ, 左足).
+      iterations: at most.
+      step: largest turn of a link in one iteration, radians.
+    """
+
+    goal: int
+    effector: int
+    links: tuple[IkLink, ...]
+    iterations: int
+    step: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Constraint:
+    """A bone that follows another (VRMC_node_constraint 1.0).
+
+    Attributes:
+      bone, source: indices.
+      kind: "roll", "aim" or "rotation".
+      axis: (3,) unit, of roll or aim, in the bone's own space as the file has it.
+      weight: in [0, 1].
+    """
+
+    bone: int
+    source: int
+    kind: str
+    axis: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class BoneChange:
+    """A share of a morph: moves (metres) and turns (quaternion x, y, z, w) a bone, in character axes."""
+
+    bone: int
+    translation: tuple[float, float, float]
+    rotation: tuple[float, float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaterialChange:
+    """A share of a morph: changes a material (-1: all), by factors or by sums.
+
+    The fields are factors (1 changes nothing) if `multiplies`, else summands (0 changes nothing), blended by
+    the morph's weight. `targets` (VRM) instead give the values that weight 1 leads to, by field name of
+    `Material`.
+    """
+
+    material: int
+    multiplies: bool = False
+    color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    outline_color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    outline: float = 0.0
+    targets: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Morph:
+    """A named change of a face or body, by a weight that is usually in [0, 1].
+
+    Attributes:
+      name: as in the file (あ, まばたき; VRM: aa, blink).
+      vertices, offsets: (n,) int32 and (n, 3) float32 metres in character space at rest.
+      uv_vertices, uv_offsets: (n,) int32 and (n, 2) float32.
+      bones, materials: other shares.
+      parts: (morph index, factor): a group also applies these.
+      binary: weights up to 0.5 count as 0, others as 1 (VRM's isBinary).
+      overrides: VRM: of "blink", "mouth" and "lookAt" -> "block" or "blend": the groups that this switches
+        off, or fades by its weight.
+    """
+
+    name: str
+    vertices: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    offsets: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    uv_vertices: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    uv_offsets: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    bones: tuple[BoneChange, ...] = ()
+    materials: tuple[MaterialChange, ...] = ()
+    parts: tuple[tuple[int, float], ...] = ()
+    binary: bool = False
+    overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """Usage terms that a file carries; "" where it says nothing.
+
+    Attributes:
+      license: its name or address, such as "CC_BY" or "https://vrm.dev/licenses/1.0/".
+      author: names, joined by ", ".
+      fields: everything that the file says of its use, by the file's own names.
+      forbids: why a dataset made with it must not be passed on, as a short phrase, or "".
+    """
+
+    license: str = ""
+    author: str = ""
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    forbids: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sdef:
+    """Vertices that MMD skins spherically (PMX weight kind SDEF); all in character space at rest.
+
+    Attributes:
+      vertices: (n,) int32; their joints are the first two of `Character.joints`.
+      centers, first, second: (n, 3) float32: C, R0 and R1 of the format notes.
+    """
+
+    vertices: np.ndarray
+    centers: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
 
 
 @dataclasses.dataclass
@@ -115,6 +276,16 @@ class Character:
       secondary: applied at the end of `rig.pose`: takes (character, globals (b, 4, 4)) and returns
         adjusted globals. A module-level function or a picklable object, because characters travel to
         worker processes.
+      kind: "mmd", "vrm", "gltf" or "procedural": whose customs its motions follow.
+      model_name: the name that the file gives itself.
+      layers: (b,) int32 deform layer of each bone, and `after_physics` (b,) bool: bones are computed in the
+        order of (after_physics, layer, index). None: parents first.
+      iks: see `Ik`, in the file's order.
+      fixed_axes: bone -> (3,) unit axis in character space, the only one about which the bone turns.
+      constraints: see `Constraint`.
+      morphs: see `Morph`.
+      sdef: vertices that are not skinned linearly, or None.
+      terms: of use.
       derived: what the rig and the rasteriser computed from the other fields, by name. Clear it after
         editing the arrays of a character that was already posed or drawn. Not pickled.
     """
@@ -139,6 +310,16 @@ class Character:
     twists: Mapping[str, int] = dataclasses.field(default_factory=dict)
     hang: Mapping[int, float] = dataclasses.field(default_factory=dict)
     secondary: Callable[["Character", np.ndarray], np.ndarray] | None = None
+    kind: str = "procedural"
+    model_name: str = ""
+    layers: np.ndarray | None = None
+    after_physics: np.ndarray | None = None
+    iks: list[Ik] = dataclasses.field(default_factory=list)
+    fixed_axes: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    constraints: list[Constraint] = dataclasses.field(default_factory=list)
+    morphs: list[Morph] = dataclasses.field(default_factory=list)
+    sdef: Sdef | None = None
+    terms: Terms = dataclasses.field(default_factory=Terms)
     derived: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
