@@ -1,9 +1,9 @@
 """A TFDS builder whose shards are written by several processes, and kept when a build is interrupted.
 
 TFDS's own `ShardBasedBuilder` writes shards one after another (or on Beam) into a folder that it deletes when
-the build fails. Here every shard is a task for a pool of processes, written under a temporary name, renamed
-when it is complete, and kept beside the dataset until all are there; the same command then continues. With a
-Beam runner in the download config, TFDS's own way is used.
+the build fails. Here every shard is a task, written under a temporary name, renamed when it is complete, and
+kept beside the dataset until all are there; the same command then continues. Tasks go to a pool of processes,
+or, with TFDS's `beam_runner` or `beam_options` in the download config, to an Apache Beam pipeline.
 
 Nothing imports TensorFlow when the format is array_record and images are yielded as encoded bytes.
 """
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import multiprocessing
@@ -23,6 +24,7 @@ import shutil
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -74,9 +76,6 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return {split: [s.examples for s in of_split] for split, of_split in shards.items()}
 
     def _download_and_prepare(self, dl_manager, download_config=None):
-        if download_config is not None and (download_config.beam_runner or download_config.beam_options):
-            super()._download_and_prepare(dl_manager, download_config)
-            return
         shards = self._shards(self._manual_dir(dl_manager))
         tasks = {}
         for split, of_split in shards.items():
@@ -87,14 +86,17 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         parts = self._parts_dir(shards)
         parts.mkdir(parents=True, exist_ok=True)
         with _only_build(parts):
-            self._build(parts, shards, tasks)
+            for torn in parts.glob("x.writing-*"):
+                torn.unlink()
+            missing = {name: shard for name, shard in tasks.items() if not (parts / name).exists()}
+            if download_config and (download_config.beam_runner or download_config.beam_options):
+                self._write_on_beam(parts, missing, download_config)
+            else:
+                self._write_in_pool(parts, missing, total=sum(s.count for s in tasks.values()))
+            self._gather(parts, shards)
 
-    def _build(
-        self, parts: pathlib.Path, shards: Mapping[str, Sequence[Shard]], tasks: Mapping[str, Shard]
-    ) -> None:
-        for torn in parts.glob("x.writing-*"):
-            torn.unlink()
-        self._write_missing(parts, tasks)
+    def _gather(self, parts: pathlib.Path, shards: Mapping[str, Sequence[Shard]]) -> None:
+        """Moves the finished shards to where TFDS expects them, and says what they are."""
         infos = []
         for split, of_split in shards.items():
             template = self._get_filename_template(split)
@@ -120,9 +122,29 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         config = self.builder_config.name if self.builder_config else "default"
         return pathlib.Path(self._data_dir_root) / self.name / config / f".{self.version}.parts-{digest}"
 
-    def _write_missing(self, parts: pathlib.Path, tasks: Mapping[str, Shard]) -> None:
-        missing = {name: shard for name, shard in tasks.items() if not (parts / name).exists()}
-        total = sum(s.count for s in tasks.values())
+    def _write_on_beam(
+        self,
+        parts: pathlib.Path,
+        missing: Mapping[str, Shard],
+        download_config: tfds.download.DownloadConfig,
+    ) -> None:
+        # TFDS writes one pipeline for each shard, into the folder that it deletes when one of them fails.
+        import apache_beam as beam
+
+        write = functools.partial(write_shard, features=self.info.features, file_format=self.info.file_format)
+        tasks = [(str(parts / name), shard) for name, shard in missing.items()]
+        try:
+            with beam.Pipeline(download_config.beam_runner, download_config.beam_options) as pipeline:
+                # Reshuffled, or the runner fuses the steps and one worker writes everything.
+                pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.MapTuple(write)
+        except RuntimeError as error:
+            reason = [line for line in str(error).splitlines() if line.strip()][-1]
+            raise OSError(
+                f"the Beam pipeline failed ({reason[:300]}); finished shards are kept: mend it and run the "
+                "same command again"
+            ) from error
+
+    def _write_in_pool(self, parts: pathlib.Path, missing: Mapping[str, Shard], total: int) -> None:
         done = total - sum(s.count for s in missing.values())
         workers = max(1, min(self.processes or os.cpu_count() or 1, len(missing)))
         # Spawned: a forked copy of a process with JAX or numba threads can hang.
@@ -214,7 +236,7 @@ def write_shard(
                     _counter.value += 1
 
     # The suffix stays last: file adapters go by it.
-    temporary = epath.Path(path).with_name(f"x.writing-{os.getpid()}-{epath.Path(path).name}")
+    temporary = epath.Path(path).with_name(f"x.writing-{uuid.uuid4().hex}-{epath.Path(path).name}")
     try:
         tfds_writer.ExampleWriter(file_format).write(temporary, serialized())
         if written != shard.count:
