@@ -82,13 +82,14 @@ class Examples:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(subject: Subject) -> Character:
+def loaded(subject: Subject) -> Character:
+    """The character of a subject; the last two are kept."""
     return subject.load()
 
 
 def render(renderer: rasterise.Renderer, subject: Subject, pose_index: int, view: View) -> dict[str, Any]:
     """One example: features of `unity_avatars` with images as encoded PNG bytes."""
-    character = _load(subject)
+    character = loaded(subject)
     who = () if view.shared_poses else (_stable_number(subject.character), _stable_number(subject.costume))
     pose = poses.sample(np.random.default_rng((view.seed, _POSE, pose_index, *who)))
     turn = np.random.default_rng((view.seed, _CAMERA, pose_index, *who))
@@ -97,15 +98,15 @@ def render(renderer: rasterise.Renderer, subject: Subject, pose_index: int, view
     globals_ = rig.pose(character, pose)
     seen_by = camera.still(character, view.resolution, yaw=yaw, pitch=pitch)
     frame = renderer.render(character, globals_, seen_by)
-    if _touches_border(frame.image[..., 3]):
+    if touches_border(frame.image[..., 3]):
         # One scale per character keeps it steady in motion; a figure that would leave the picture is
         # centred, and gets less if that is not enough.
         fitted = camera.fit(character, globals_, view.resolution, yaw=yaw, pitch=pitch, margin=0.02)
         seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
         frame = renderer.render(character, globals_, seen_by)
     return {
-        "image": _png(frame.over((255, 255, 255))[..., ::-1]),
-        "mask": _png(frame.image[..., 3:]),
+        "image": png(frame.over((255, 255, 255))[..., ::-1]),
+        "mask": png(frame.image[..., 3:]),
         "keypoints": keypoints.project(character, globals_, seen_by, frame).astype(np.float32),
         "character": subject.character,
         "costume": subject.costume,
@@ -118,7 +119,8 @@ def render(renderer: rasterise.Renderer, subject: Subject, pose_index: int, view
     }
 
 
-def _touches_border(alpha: np.ndarray) -> bool:
+def touches_border(alpha: np.ndarray) -> bool:
+    """Whether a figure's coverage (h, w) reaches the edge of the picture."""
     return bool(alpha[0].any() or alpha[-1].any() or alpha[:, 0].any() or alpha[:, -1].any())
 
 
@@ -127,7 +129,8 @@ def _stable_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
-def _png(image: np.ndarray) -> bytes:
+def png(image: np.ndarray) -> bytes:
+    """An image (h, w, c) uint8 in OpenCV's order of channels, BGR, as PNG."""
     ok, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not ok:
         raise ValueError(f"could not encode an image of shape {image.shape}")
