@@ -1,4 +1,4 @@
-"""Keypoints in files.
+"""Keypoints in files: the project's own, OpenPose's and COCO's.
 
 The project's own JSON names its skeleton and its joints, so a reader never guesses an order:
 
@@ -6,60 +6,91 @@ The project's own JSON names its skeleton and its joints, so a reader never gues
      "width": 512, "height": 512, "fps": 30.0, "frames": [[[x, y, visibility], ...], ...]}
 
 Coordinates are pixels of a width x height frame, origin top left, pixel centres at .5. A joint that is not
-known is null.
+known is null. The other formats are described in `openpose` and `coco`.
 """
 
-import dataclasses
-import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from anime_pt.pose.skeletons import SKELETONS, Skeleton
+from anime_pt.pose import coco, json_files, openpose
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence
+from anime_pt.pose.skeletons import SKELETONS
 
+KINDS = ("anime_pt", "openpose", "coco")
 _FORMAT = "anime_pt/keypoints"
 
 
-class PoseFileError(ValueError):
-    """A pose file cannot be read; the message names the file and what is wrong."""
+def write(path: str | pathlib.Path, poses: PoseSequence, kind: str = "anime_pt") -> None:
+    """Writes a file of one of `KINDS` ("openpose" writes a folder where `path` does not end in .json).
 
+    The file appears when it is complete.
 
-@dataclasses.dataclass(frozen=True)
-class PoseSequence:
-    """Keypoints over time.
-
-    Attributes:
-      keypoints: (t, k, 3) float32: x, y, visibility; NaN coordinates and visibility 0 where unknown.
-      skeleton: of the k joints.
-      size: (height, width) of the frame in pixels.
-      fps: frames per second.
+    Raises:
+      ValueError: another kind.
     """
-
-    keypoints: np.ndarray
-    skeleton: Skeleton
-    size: tuple[float, float]
-    fps: float = 30.0
-
-    def as_skeleton(self, skeleton: Skeleton) -> "PoseSequence":
-        """The same poses in another skeleton's order, by joint name; joints it lacks are unknown."""
-        out = np.full((len(self.keypoints), len(skeleton), 3), np.nan, np.float32)
-        out[..., 2] = 0
-        for i, name in enumerate(skeleton.keypoints):
-            if name in self.skeleton.keypoints:
-                out[:, i] = self.keypoints[:, self.skeleton.index(name)]
-        return dataclasses.replace(self, keypoints=out, skeleton=skeleton)
-
-    def resized(self, height: float, width: float) -> "PoseSequence":
-        """The same poses in a frame of another size; another shape gets borders, nothing is stretched."""
-        scale = min(height / self.size[0], width / self.size[1])
-        offset = np.array([width - scale * self.size[1], height - scale * self.size[0]]) / 2
-        out = self.keypoints.copy()
-        out[..., :2] = out[..., :2] * scale + offset
-        return dataclasses.replace(self, keypoints=out, size=(height, width))
+    writers = {"anime_pt": _write, "openpose": openpose.write, "coco": coco.write}
+    if kind not in writers:
+        raise ValueError(f"keypoints are written as {', '.join(KINDS)}, not {kind!r}")
+    writers[kind](pathlib.Path(path), poses)
 
 
-def write(path: str | pathlib.Path, poses: PoseSequence) -> None:
-    """Writes the project's JSON."""
+def read(
+    path: str | pathlib.Path, size: tuple[float, float] | None = None, fps: float | None = None
+) -> PoseSequence:
+    """Reads one figure from a file or folder of any of `KINDS`; which it is shows in what it holds.
+
+    Where there are several people, `People.main` says who is followed; `read_people` gives all.
+
+    Args:
+      path: file, or folder of OpenPose files.
+      size: (height, width) of the pictures, for OpenPose files that do not say it; see `openpose.read`.
+      fps: frames per second, for formats that do not say it; 30 if None.
+
+    Raises:
+      FileNotFoundError: no such file.
+      PoseFileError: not such a file, or a torn one; the message says where.
+    """
+    path = pathlib.Path(path)
+    found = _read(path, size, fps)
+    if isinstance(found, PoseSequence):
+        return found
+    try:
+        return found.main()
+    except ValueError as error:
+        raise PoseFileError(f"{path}: {error}") from error
+
+
+def read_people(
+    path: str | pathlib.Path, size: tuple[float, float] | None = None, fps: float | None = None
+) -> People:
+    """Everybody in a file; arguments and errors as `read`."""
+    found = _read(pathlib.Path(path), size, fps)
+    if isinstance(found, People):
+        return found
+    count = len(found.keypoints)
+    return People(
+        list(found.keypoints[:, None]), found.skeleton, [found.size] * count, found.fps, [""] * count
+    )
+
+
+def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
+    rate = 30.0 if fps is None else fps
+    if path.is_dir():
+        return openpose.read(path, size, rate)
+    document = json_files.load(path)
+    first = document[0] if isinstance(document, list) and document else document
+    if isinstance(first, Mapping):
+        if "people" in first:
+            return openpose.parse(document, path, size, rate)
+        if "annotations" in first and "images" in first:
+            return coco.parse(document, path, rate)
+    return _parse(document, path)
+
+
+def _write(path: pathlib.Path, poses: PoseSequence) -> None:
     frames = [
         [None if not np.isfinite(p[:2]).all() else [round(float(v), 3) for v in p] for p in frame]
         for frame in poses.keypoints
@@ -74,25 +105,14 @@ def write(path: str | pathlib.Path, poses: PoseSequence) -> None:
         "fps": poses.fps,
         "frames": frames,
     }
-    pathlib.Path(path).write_text(json.dumps(document))
+    json_files.save(path, document)
 
 
-def read(path: str | pathlib.Path) -> PoseSequence:
-    """Reads the project's JSON.
-
-    Raises:
-      FileNotFoundError: no such file.
-      PoseFileError: not JSON, another format, joints that are not the skeleton's, or frames of other shapes.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no pose file {path}")
-    try:
-        document = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PoseFileError(f"{path} is not JSON: {error}") from error
+def _parse(document: Any, path: pathlib.Path) -> PoseSequence:
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise PoseFileError(f'{path} is not a keypoints file: it must say "format": "{_FORMAT}"')
+        raise PoseFileError(
+            f'{path} is not a keypoints file: it must say "format": "{_FORMAT}", or be OpenPose\'s or COCO\'s'
+        )
     missing = {"skeleton", "names", "width", "height", "frames"} - document.keys()
     if missing:
         raise PoseFileError(f"{path} lacks {', '.join(sorted(missing))}")

@@ -117,7 +117,68 @@ AVATAR_20 = Skeleton(
     ),
 )
 
-SKELETONS = {s.name: s for s in (OPENPOSE_18, AVATAR_20)}
+# The BODY_25 model of OpenPose (doc/02_output.md), its default since version 1.4.
+BODY_25 = Skeleton(
+    "body_25",
+    (
+        *OPENPOSE_18.keypoints[:8],
+        "mid_hip",
+        *OPENPOSE_18.keypoints[8:],
+        "left_big_toe",
+        "left_small_toe",
+        "left_heel",
+        "right_big_toe",
+        "right_small_toe",
+        "right_heel",
+    ),
+    (
+        *_BODY_LIMBS,
+        ("neck", "mid_hip"),
+        ("mid_hip", "right_hip"),
+        ("mid_hip", "left_hip"),
+        *(
+            (f"{side}_{a}", f"{side}_{b}")
+            for side in ("left", "right")
+            for a, b in (("ankle", "big_toe"), ("big_toe", "small_toe"), ("ankle", "heel"))
+        ),
+    ),
+)
+
+# COCO's person (its keypoint annotations' `categories`), limbs as there.
+COCO_17 = Skeleton(
+    "coco_17",
+    (
+        "nose",
+        *(
+            f"{side}_{part}"
+            for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+            for side in ("left", "right")
+        ),
+    ),
+    (
+        ("left_ankle", "left_knee"),
+        ("left_knee", "left_hip"),
+        ("right_ankle", "right_knee"),
+        ("right_knee", "right_hip"),
+        ("left_hip", "right_hip"),
+        ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"),
+        ("left_shoulder", "right_shoulder"),
+        ("left_shoulder", "left_elbow"),
+        ("right_shoulder", "right_elbow"),
+        ("left_elbow", "left_wrist"),
+        ("right_elbow", "right_wrist"),
+        ("left_eye", "right_eye"),
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"),
+        ("left_ear", "left_shoulder"),
+        ("right_ear", "right_shoulder"),
+    ),
+)
+
+SKELETONS = {s.name: s for s in (OPENPOSE_18, AVATAR_20, BODY_25, COCO_17)}
 
 
 def named(name: str) -> Skeleton:

@@ -1,10 +1,13 @@
+import errno
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
 
 from anime_pt.pose import formats
-from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17, OPENPOSE_18
 
 
 @pytest.fixture
@@ -28,7 +31,10 @@ def test_conversion_goes_by_name(motion):
     body = motion.as_skeleton(OPENPOSE_18)
     np.testing.assert_array_equal(body.keypoints, motion.keypoints[:, :18])
     back = body.as_skeleton(AVATAR_20)
-    assert np.isnan(back.keypoints[:, 18:, :2]).all() and (back.keypoints[:, 18:, 2] == 0).all()
+    top, middle = AVATAR_20.index("head_top"), AVATAR_20.index("mid_hip")
+    assert np.isnan(back.keypoints[:, top, :2]).all() and (back.keypoints[:, top, 2] == 0).all()
+    hips = [AVATAR_20.index(f"{side}_hip") for side in ("left", "right")]
+    np.testing.assert_allclose(back.keypoints[:, middle], motion.keypoints[:, hips].mean(1), rtol=1e-6)
     swapped = formats.PoseSequence(motion.keypoints[:, AVATAR_20.flip], AVATAR_20, motion.size)
     left = AVATAR_20.index("left_wrist")
     assert not np.array_equal(swapped.keypoints[0, left], motion.keypoints[0, left])
@@ -68,3 +74,51 @@ def test_bad_files_are_named(motion, tmp_path, change, says):
 def test_absent_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no pose file"):
         formats.read(tmp_path / "nothing.json")
+
+
+def test_a_derived_joint_is_as_visible_as_the_worse_of_its_ends(motion):
+    points = np.ones((1, 17, 3), np.float32)
+    points[0, COCO_17.index("left_hip")] = (10, 20, 1)
+    points[0, COCO_17.index("right_hip")] = (20, 40, 0)
+    points[0, COCO_17.index("left_shoulder")] = (np.nan, np.nan, 0)
+    converted = formats.PoseSequence(points, COCO_17, (64, 64)).as_skeleton(OPENPOSE_18)
+    assert np.isnan(converted.keypoints[0, OPENPOSE_18.index("neck"), :2]).all()
+    converted = formats.PoseSequence(points, COCO_17, (64, 64)).as_skeleton(AVATAR_20)
+    np.testing.assert_array_equal(converted.keypoints[0, AVATAR_20.index("mid_hip")], (15, 30, 0))
+
+
+@pytest.mark.parametrize("kind", formats.KINDS)
+def test_what_is_written_is_recognised(motion, tmp_path, kind):
+    path = tmp_path / "踊り 1.json"
+    formats.write(path, motion, kind)
+    read = formats.read(path, fps=12)
+    assert len(read.keypoints) == 3 and tuple(read.size) == (120, 80)
+    wrist = read.keypoints[:, read.skeleton.index("left_wrist"), :2]
+    # OpenPose keeps what is inside the picture only, and this format alone says no rate.
+    wanted = motion.keypoints[:, AVATAR_20.index("left_wrist"), :2]
+    kept = np.isfinite(wrist).all(1)
+    np.testing.assert_allclose(wrist[kept], wanted[kept], atol=1e-3)
+    assert read.fps == (12 if kind == "openpose" else 24)
+    (everybody,) = {len(frame) for frame in formats.read_people(path).frames}
+    assert everybody == 1
+
+
+def test_unknown_kind(motion, tmp_path):
+    with pytest.raises(ValueError, match="written as anime_pt, openpose, coco, not 'bvh'"):
+        formats.write(tmp_path / "a.bvh", motion, "bvh")
+
+
+@pytest.mark.parametrize("kind", formats.KINDS)
+def test_a_failing_write_leaves_the_old_file(motion, tmp_path, kind, monkeypatch):
+    path = tmp_path / "poses.json"
+    formats.write(path, motion, kind)
+    before = path.read_bytes()
+
+    def full(self, *_, **__):
+        self.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        formats.write(path, motion, kind)
+    assert [p.name for p in tmp_path.iterdir()] == ["poses.json"] and path.read_bytes() == before

@@ -1,0 +1,200 @@
+"""Keypoints as OpenPose writes them (doc/02_output.md of the OpenPose repository).
+
+One file for each frame, `NAME_000000000012_keypoints.json`, with
+
+    {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, confidence, ...], ...}]}
+
+COCO's 18 joints and BODY_25's are told apart by their number; 0, 0, 0 is a joint that was not found. OpenPose
+adds half a pixel to the cells of its maps, so pixel centres are at .5 as in this project. Its files do not
+say how large the picture was; ControlNet's tools add "canvas_width" and "canvas_height", and keep the frames
+of a clip as a list in one file. All of that is read, and written.
+"""
+
+import pathlib
+import re
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from anime_pt.pose import json_files
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
+from anime_pt.pose.skeletons import BODY_25, OPENPOSE_18, Skeleton
+
+SKELETONS = {3 * len(s): s for s in (OPENPOSE_18, BODY_25)}
+# 0 would say that a joint was not found.
+HIDDEN = 0.5
+_NAME = re.compile(r"(.*?)_?(\d*)_keypoints\.json", re.IGNORECASE)
+# Parts of the person that are written empty, as OpenPose does when it did not look for them.
+_EMPTY = tuple(f"{part}_keypoints_{n}d" for n in (2, 3) for part in ("face", "hand_left", "hand_right"))
+
+
+def read(path: pathlib.Path, size: tuple[float, float] | None = None, fps: float = 30.0) -> People:
+    """Reads a folder of OpenPose files, or one file.
+
+    Frames are ordered by the numbers in their names; a number that is left out is a frame with nobody, unless
+    all numbers leave out the same ones (every fifth frame was looked at). Confidence becomes visibility.
+
+    Args:
+      path: folder or file.
+      size: (height, width) of the pictures in pixels. None: what the file says; if it says nothing, the
+        smallest frame that reaches from the origin past every joint.
+      fps: frames per second, which the format does not say.
+
+    Raises:
+      FileNotFoundError: nothing there.
+      PoseFileError: not OpenPose files, torn ones, or several clips in a folder.
+    """
+    if not path.is_dir():
+        return parse(json_files.load(path), path, size, fps)
+    numbers, files = _frames(path)
+    return _join(numbers, [json_files.load(file) for file in files], files, path, size, fps)
+
+
+def parse(document: Any, path: pathlib.Path, size: tuple[float, float] | None, fps: float) -> People:
+    """What one file holds: a frame, or a list of them. Arguments and errors as `read`."""
+    documents = document if isinstance(document, list) else [document]
+    if not documents:
+        raise PoseFileError(f"{path} has no frames")
+    return _join(list(range(len(documents))), documents, [path] * len(documents), path, size, fps)
+
+
+def _join(
+    numbers: list[int],
+    documents: list,
+    files: list[pathlib.Path],
+    path: pathlib.Path,
+    size: tuple[float, float] | None,
+    fps: float,
+) -> People:
+    people = [_people(document, file) for document, file in zip(documents, files, strict=True)]
+    skeletons = {s.name: s for frame in people for s, _ in frame}
+    if len(skeletons) > 1:
+        raise PoseFileError(f"{path} mixes {' and '.join(sorted(skeletons))}: read them one by one")
+    (skeleton,) = skeletons.values() or [OPENPOSE_18]
+    frames = [unknown(0, skeleton) for _ in range(numbers[-1] + 1)]
+    for number, frame in zip(numbers, people, strict=True):
+        if frame:
+            frames[number] = np.stack([points for _, points in frame])
+    if size is None:
+        size = _canvas(documents, path) or _reach(frames)
+    return People(frames, skeleton, [size] * len(frames), fps, [""] * len(frames))
+
+
+def _frames(folder: pathlib.Path) -> tuple[list[int], list[pathlib.Path]]:
+    """Numbers from 0 and files of the frames of a folder, in order."""
+    found = sorted(
+        (match[1], int(match[2] or 0), file)
+        for file in folder.iterdir()
+        if (match := _NAME.fullmatch(file.name)) and not file.name.startswith(".")
+    )
+    if not found:
+        raise PoseFileError(f"{folder} has no OpenPose files (NAME_000000000000_keypoints.json)")
+    clips = sorted({name for name, _, _ in found})
+    if len(clips) > 1:
+        raise PoseFileError(
+            f"{folder} holds several clips ({', '.join(clips[:3])}): give each a folder of its own"
+        )
+    numbers = np.array([number for _, number, _ in found], object)
+    steps = np.diff(numbers)
+    if not np.all(steps):
+        raise PoseFileError(f"{folder} has a frame number twice")
+    step = int(np.gcd.reduce(steps)) if len(steps) else 1
+    numbers = [(int(n) - int(numbers[0])) // step for n in numbers]
+    if numbers[-1] > 100 * len(numbers):
+        raise PoseFileError(f"{folder}: nearly all frames between the first and the last number are missing")
+    return numbers, [file for _, _, file in found]
+
+
+def _people(document: Any, path: pathlib.Path) -> list[tuple[Skeleton, np.ndarray]]:
+    people = document.get("people") if isinstance(document, Mapping) else None
+    if not isinstance(people, list):
+        raise PoseFileError(f'{path} is not an OpenPose file: it has no list "people"')
+    out = []
+    for person in people:
+        # OpenPose 1.0 and 1.1 had no "_2d".
+        values = (
+            person.get("pose_keypoints_2d", person.get("pose_keypoints"))
+            if isinstance(person, Mapping)
+            else None
+        )
+        if not isinstance(values, list):
+            raise PoseFileError(f'{path}: a person has no "pose_keypoints_2d"')
+        if not values:
+            continue
+        if len(values) not in SKELETONS:
+            known = " or ".join(f"{n} ({s.name})" for n, s in SKELETONS.items())
+            raise PoseFileError(f"{path}: a person has {len(values)} numbers; this program reads {known}")
+        try:
+            points = np.array(values, np.float32).reshape(-1, 3)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PoseFileError(f"{path}: a joint is not made of numbers") from error
+        points[~np.isfinite(points).all(1) | (points == 0).all(1)] = (np.nan, np.nan, 0)
+        out.append((SKELETONS[len(values)], points))
+    return out
+
+
+def _canvas(documents: list, path: pathlib.Path) -> tuple[float, float] | None:
+    """The size that all frames agree on, or None if they name none."""
+    sizes = [(d.get("canvas_height"), d.get("canvas_width")) for d in documents]
+    if sizes[0] == (None, None):
+        return None
+    try:
+        height, width = map(float, sizes[0])
+    except (TypeError, ValueError, OverflowError):
+        height = width = 0.0
+    if not (0 < height < np.inf and 0 < width < np.inf):
+        raise PoseFileError(f"{path}: canvas_width and canvas_height must be positive numbers")
+    if any(size != sizes[0] for size in sizes):
+        raise PoseFileError(f"{path}: frames differ in canvas_width or canvas_height")
+    return height, width
+
+
+def _reach(frames: list[np.ndarray]) -> tuple[float, float]:
+    known = [p[np.isfinite(p[..., :2]).all(-1), :2] for p in frames]
+    farthest = np.concatenate([*known, np.ones((1, 2))]).max(0)
+    return float(np.ceil(farthest[1])), float(np.ceil(farthest[0]))
+
+
+def write(path: pathlib.Path, poses: PoseSequence) -> None:
+    """Writes a folder with one file for each frame, or a list of all frames if `path` ends in .json.
+
+    Skeletons other than OpenPose's own two become BODY_25. Joints that are unknown or outside the picture are
+    not found (0, 0, 0); joints inside it that are hidden get a confidence of 0.5. The size of the picture is
+    written as ControlNet's tools do. The files of an earlier run in the same folder are replaced.
+
+    Raises:
+      FileExistsError: the folder holds something else.
+    """
+    if poses.skeleton not in SKELETONS.values():
+        poses = poses.as_skeleton(BODY_25)
+    documents = [_document(points, poses.size) for points in poses.keypoints]
+    if path.suffix.lower() == ".json":
+        json_files.save(path, documents)
+        return
+    if path.exists() and (not path.is_dir() or not all(_NAME.fullmatch(f.name) for f in path.iterdir())):
+        raise FileExistsError(f"{path} holds other things than OpenPose files: name another folder")
+    temporary = path.with_name(f".writing-{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        for i, document in enumerate(documents):
+            json_files.save(temporary / f"{path.name}_{i:012d}_keypoints.json", document)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _document(points: np.ndarray, size: tuple[float, float]) -> dict[str, Any]:
+    x, y, visibility = points.T
+    inside = (x >= 0) & (x <= size[1]) & (y >= 0) & (y <= size[0])
+    values = np.stack([x, y, np.where(visibility > 0, visibility, HIDDEN)], 1)
+    values = np.where(inside[:, None], values, 0).astype(float).round(3)
+    person = {"person_id": [-1], "pose_keypoints_2d": values.ravel().tolist(), "pose_keypoints_3d": []}
+    return {
+        "version": 1.3,
+        "people": [person | {name: [] for name in _EMPTY}] if inside.any() else [],
+        "canvas_width": size[1],
+        "canvas_height": size[0],
+    }

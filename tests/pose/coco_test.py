@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pytest
+
+from anime_pt.pose import coco, formats
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17
+from tests.avatars import asset_files
+
+# The order of COCO's annotation files.
+ORDER = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
+    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+
+
+@pytest.fixture
+def poses():
+    points = np.random.default_rng(0).uniform(1, 60, (3, 20, 3)).astype(np.float32).round(2)
+    points[..., 2] = 1
+    points[0, AVATAR_20.index("nose"), 2] = 0  # Hidden.
+    points[1, AVATAR_20.index("left_wrist")] = (np.nan, np.nan, 0)
+    points[2, AVATAR_20.index("right_ankle")] = (-2, 3, 0)  # Outside.
+    return formats.PoseSequence(points, AVATAR_20, (64, 96), 24.0)
+
+
+def test_order_is_cocos():
+    assert COCO_17.keypoints == ORDER
+
+
+def test_round_trip(poses, tmp_path):
+    path = tmp_path / "踊り 1.json"
+    formats.write(path, poses, "coco")
+    read = formats.read(path)
+    wanted = poses.as_skeleton(COCO_17).keypoints
+    wanted[2, COCO_17.index("right_ankle")] = (np.nan, np.nan, 0)
+    np.testing.assert_allclose(read.keypoints, wanted, atol=1e-3)
+    assert (read.skeleton, read.size, read.fps) == (COCO_17, (64, 96), 24)
+
+
+def test_files_look_like_cocos(poses, tmp_path):
+    formats.write(tmp_path / "a.json", poses, "coco")
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    (category,) = document["categories"]
+    assert category["name"] == "person" and tuple(category["keypoints"]) == ORDER
+    assert [16, 14] in category["skeleton"] and len(category["skeleton"]) == 19
+    assert document["images"][1] == {"id": 2, "file_name": "frame_00001.png", "width": 96, "height": 64}
+    first, second, third = document["annotations"]
+    assert [a["image_id"] for a in (first, second, third)] == [1, 2, 3]
+    x, y, v = np.reshape(first["keypoints"], (17, 3)).T
+    elbow = poses.keypoints[0, AVATAR_20.index("left_elbow")]
+    np.testing.assert_allclose((x[7], y[7], v[7]), (elbow[0] - 0.5, elbow[1] - 0.5, 2), atol=1e-3)
+    assert (v[0], v[1]) == (1, 2) and first["num_keypoints"] == 17
+    assert second["keypoints"][9 * 3 : 10 * 3] == [0, 0, 0] and second["num_keypoints"] == 16
+    assert third["keypoints"][16 * 3 :] == [0, 0, 0]
+    # From pixel edges, where keypoints count from pixel centres.
+    np.testing.assert_allclose(first["bbox"], [x.min() + 0.5, y.min() + 0.5, np.ptp(x), np.ptp(y)], atol=2e-3)
+    assert first["area"] == pytest.approx(first["bbox"][2] * first["bbox"][3], abs=0.1)
+
+
+def test_boxes_and_names_that_are_known_are_written(poses, tmp_path):
+    boxes = np.arange(12.0).reshape(3, 4)
+    coco.write(tmp_path / "a.json", poses, ["x.png", "y.png", "z.png"], boxes)
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    assert [a["bbox"] for a in document["annotations"]] == boxes.tolist()
+    assert [a["area"] for a in document["annotations"]] == [6, 42, 110]
+    assert formats.read_people(tmp_path / "a.json").names == ["x.png", "y.png", "z.png"]
+
+
+def test_a_frame_outside_the_picture_has_no_annotation(poses, tmp_path):
+    poses.keypoints[1, :, 0] += 500
+    formats.write(tmp_path / "a.json", poses, "coco")
+    read = formats.read(tmp_path / "a.json")
+    np.testing.assert_array_equal(np.isnan(read.keypoints[:, 5, 0]), [False, True, False])
+    assert [len(f) for f in formats.read_people(tmp_path / "a.json").frames] == [1, 0, 1]
+
+
+def test_joints_are_found_by_name(poses, tmp_path):
+    formats.write(tmp_path / "a.json", poses, "coco")
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    document["categories"][0]["keypoints"].reverse()
+    for annotation in document["annotations"]:
+        annotation["keypoints"] = np.reshape(annotation["keypoints"], (-1, 3))[::-1].ravel().tolist()
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    np.testing.assert_array_equal(
+        formats.read(tmp_path / "b.json").keypoints, formats.read(tmp_path / "a.json").keypoints
+    )
+
+
+BAD = {
+    "no categories": (lambda d: d.pop("categories"), "KeyError.*categories"),
+    "no keypoints": (lambda d: d["categories"][0].pop("keypoints"), "one category must have keypoints"),
+    "joints": (lambda d: d["categories"][0]["keypoints"].__setitem__(0, "tail"), "none of.*coco_17: tail"),
+    "image": (lambda d: d["annotations"][0].update(image_id=99), "image 99, which is not listed"),
+    "length": (lambda d: d["annotations"][0]["keypoints"].pop(), "has 50 numbers in keypoints, not 51"),
+    "text": (lambda d: d["annotations"][0].update(keypoints=["a"] * 51), "could not convert"),
+    "size": (lambda d: d["images"][0].update(width=0), "must be positive"),
+    "sizes": (lambda d: d["images"][0].update(width=5), r"several sizes \(5x64, 96x64\)"),
+    "fps": (lambda d: d["info"].update(fps="fast"), "could not convert"),
+    "twice": (lambda d: d["images"][0].update(id=2), "image id appears twice"),
+    "images": (lambda d: d.update(images=[], annotations=[]), "there are no images"),
+    "numbers": (lambda d: d.update(images=[1, 2]), "is not a COCO keypoints file"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), BAD.values(), ids=BAD.keys())
+def test_bad_files_are_named(poses, tmp_path, change, says):
+    path = tmp_path / "a.json"
+    formats.write(path, poses, "coco")
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(formats.PoseFileError, match=says) as error:
+        formats.read(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def is_coco(path) -> bool:
+    document = json.loads(path.read_bytes())
+    return isinstance(document, dict) and any(c.get("keypoints") for c in document.get("categories", ()))
+
+
+FILES = [p for p in asset_files.find(".json") if "coco" in p.name.lower() and is_coco(p)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    FILES or [pytest.param(None, marks=pytest.mark.skip(reason=f"no COCO below {asset_files.ROOT}"))],
+    ids=lambda p: getattr(p, "stem", "none"),
+)
+def test_real_files(path):
+    document = json.loads(path.read_bytes())
+    people = formats.read_people(path)
+    assert people.names == [image["file_name"] for image in document["images"]]
+    (names,) = [c["keypoints"] for c in document["categories"] if c.get("keypoints")]
+    for image, figures, size in zip(document["images"], people.frames, people.sizes, strict=True):
+        assert size == (image["height"], image["width"])
+        labelled = [a for a in document["annotations"] if a["image_id"] == image["id"] and a["num_keypoints"]]
+        assert len(figures) == len(labelled)
+        for points, annotation in zip(figures, labelled, strict=True):
+            for name, (x, y, v) in zip(names, np.reshape(annotation["keypoints"], (-1, 3)), strict=True):
+                wanted = (x + 0.5, y + 0.5, v > 1) if v else (np.nan, np.nan, 0)
+                np.testing.assert_allclose(points[people.skeleton.index(name)], wanted, rtol=1e-6)
