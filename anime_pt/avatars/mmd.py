@@ -21,15 +21,13 @@ import pathlib
 import cv2
 import numpy as np
 
-from anime_pt.avatars import mmd_humanoid, pmd, pmx, segments
+from anime_pt.avatars import anatomy, mmd_humanoid, pmd, pmx
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import REQUIRED_ROLES, Append, Character, Material
 from anime_pt.avatars.textures import Textures
 
 UNIT = 0.08  # Metres.
 _FLIP = np.array([1.0, 1.0, -1.0])
-# Hair whose joints reach down by this share of the figure hangs: this share of its tilt is cancelled.
-_LONG_HAIR, _HANG = 0.15, 0.75
 _WHITE = (255, 255, 255)
 # Shared toon -> colours at rows of the ramp, of which row 0 faces the light; the others are white.
 _SHARED_TOONS = {
@@ -40,24 +38,6 @@ _SHARED_TOONS = {
     5: {10: _WHITE, 22: (245, 222, 210)},  # A soft terminator for skin.
     6: {0: (255, 255, 230), 10: (255, 240, 170), 20: (200, 160, 70), 31: (235, 205, 120)},  # Gold.
 }
-# Words in the names of materials and textures -> part, in the order of testing.
-_PART_WORDS = (
-    (
-        "face",
-        ("face", "顔", "かお", "eye", "目", "瞳", "白目", "眉", "mayu", "mouth", "口", "歯", "舌", "cheek"),
-    ),
-    ("face", ("brow", "lash", "まつ", "睫", "頬", "照れ", "iris", "涙", "ハイライト")),
-    ("hair", ("hair", "髪", "かみ", "kami", "アホ毛", "ツインテ", "もみあげ")),
-    ("legwear", ("靴下", "sock", "stocking", "tights", "タイツ", "ニーソ", "ストッキング", "ソックス")),
-    ("shoes", ("shoe", "boot", "靴", "くつ", "kutu", "ブーツ", "heel", "sandal")),
-    ("bottom", ("skirt", "スカート", "pants", "ズボン", "bottom", "trouser", "パンツ", "short")),
-    ("top", ("top", "服", "shirt", "blouse", "jacket", "suit", "vest", "blazer", "coat", "上着", "シャツ")),
-    ("top", ("袖", "sleeve", "dress", "ワンピ", "ネクタイ", "tie", "ribbon", "リボン", "corsage")),
-    (
-        "skin",
-        ("skin", "肌", "body", "体", "からだ", "hand", "手", "leg", "脚", "足", "arm", "腕", "neck", "首"),
-    ),
-)
 
 
 def load(path: str | os.PathLike) -> Character:
@@ -135,7 +115,7 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         appends=appends,
         names_en=model.english.get("bones", []),
         texture_names=[m.texture.split("*")[0] for m in model.materials],
-        blink=_moved_by_blinking(
+        blink=anatomy.moved_by_blinking(
             [(m.name, m.indices if base is None else base[m.indices], m.offsets) for m in faces]
         ),
         physics=model.rigid_bodies["bone"][model.rigid_bodies["mode"] != 0],
@@ -201,21 +181,11 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
         appends=appends,
         names_en=[b.name_en for b in model.bones],
         texture_names=[model.textures[m.texture] if m.texture >= 0 else "" for m in model.materials],
-        blink=_moved_by_blinking(
+        blink=anatomy.moved_by_blinking(
             [(m.name, m.rows["index"], m.rows["offset"]) for m in model.morphs if m.kind == 1]
         ),
         physics=np.array([b.bone for b in model.rigid_bodies if b.mode != 0 and b.bone >= 0], int),
     )
-
-
-def _moved_by_blinking(morphs: list[tuple[str, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Vertices that the morph for closed eyes moves noticeably; empty if there is none."""
-    for wanted in ("まばたき", "瞬き", "blink", "eyeblink", "笑い", "なごみ", "ウィンク"):
-        for name, indices, offsets in morphs:
-            if mmd_humanoid.plain(name) == mmd_humanoid.plain(wanted) and len(indices):
-                length = np.linalg.norm(np.nan_to_num(offsets), axis=1)
-                return np.asarray(indices)[length > 0.2 * length.max()].astype(np.int64)
-    return np.zeros(0, np.int64)
 
 
 def _color(diffuse, ambient) -> tuple[float, float, float, float]:
@@ -275,43 +245,6 @@ def _set_alpha(material: Material, uvs: np.ndarray, triangles: np.ndarray) -> No
         material.outline = 0.0
 
 
-def _hanging(character: Character, physics: np.ndarray) -> dict[int, float]:
-    """Share of tilt to cancel for the bones of long hair: moved by physics, on the head, hanging at rest.
-
-    Short hair stays rigid: a fringe that hangs would leave the forehead.
-    """
-    head = segments.NAMES.index("head")
-    of_bones, places = segments.of_bones(character), character.rest[:, :3, 3]
-    loose = {int(b) for b in physics if b < len(of_bones) and of_bones[b] == head}
-    strands: dict[int, list[int]] = {}
-    for bone in sorted(loose):
-        top, seen = bone, {bone}
-        while (above := int(character.parents[top])) in loose and above not in seen:
-            top = above
-            seen.add(top)
-        strands.setdefault(top, []).append(bone)
-    height = np.ptp(places[:, 1])
-    long = [g for top, g in strands.items() if places[top, 1] - places[g, 1].min() > _LONG_HAIR * height]
-    return {bone: _HANG for strand in long for bone in strand}
-
-
-def _part(material: Material, texture_name: str, moved_by: np.ndarray) -> str:
-    for text in (material.name, pathlib.PurePath(texture_name.replace("\\", "/")).stem):
-        for part, words in _PART_WORDS:
-            if any(word in mmd_humanoid.plain(text) for word in words):
-                return part
-    # No telling name: by what moves it.
-    names, counts = np.unique(moved_by, return_counts=True)
-    if not len(names):
-        return "accessory"
-    where = names[counts.argmax()]
-    if where == "head":
-        return "hair"
-    if where == "hips" or "Leg" in where:
-        return "bottom"
-    return "shoes" if "Foot" in where else "top"
-
-
 def _finish(
     model,
     textures: Textures,
@@ -364,32 +297,6 @@ def _finish(
         appends=appends,
         twists=mmd_humanoid.twists(names, parents, humanoid),
     )
-    heaviest = np.take_along_axis(character.joints, character.weights.argmax(1)[:, None], 1)[:, 0]
-    moved_by = np.array(segments.NAMES)[segments.of_bones(character)[heaviest]]
-    face = np.zeros(len(positions), bool)
-    for i, material in enumerate(materials):
-        own = np.unique(character.triangles[runs == i])
-        material.part = _part(material, texture_names[i], moved_by[own])
-        if material.part in ("face", "skin"):
-            face[own] = True
-    character.hang = _hanging(character, physics)
-    # Feet stand at 0: models float or sink a little.
-    feet = np.isin(moved_by, ("leftFoot", "rightFoot", "leftLowerLeg", "rightLowerLeg"))
-    if feet.any():
-        floor = positions[feet, 1].min()
-        positions[:, 1] -= floor
-        rest[:, 1, 3] -= floor
-    eyelids = np.zeros(len(positions), bool)
-    eyelids[blink] = True
-    character.landmarks = mmd_humanoid.landmarks(
-        positions,
-        character.triangles,
-        heaviest,
-        rest[:, :3, 3],
-        humanoid,
-        face,
-        moved_by == "head",
-        eyelids,
-        report,
-    )
+    character.hang = anatomy.hanging_hair(character, physics)
+    anatomy.complete(character, texture_names, blink)
     return character

@@ -22,7 +22,7 @@ NAMES = tuple(dict.fromkeys(_ROLES.values()))
 
 def of_bones(character: Character) -> np.ndarray:
     """(b,) index of the body segment each bone belongs to: that of the nearest bone with a role."""
-    roles = {bone: role for role, bone in character.humanoid.items()}
+    roles = {bone: role for role, bone in character.humanoid.items() if role in _ROLES}
     sources = {a.bone: a.source for a in character.appends if a.rotates and a.ratio > 0.5}
     out = np.empty(len(character.parents), np.int32)
     for start in range(len(out)):

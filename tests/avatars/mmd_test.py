@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt.avatars import camera, mmd, mmd_humanoid, poses, rasterise, rig
+from anime_pt.avatars import anatomy, camera, mmd, mmd_humanoid, poses, rasterise, rig
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import PARTS, REQUIRED_ROLES, Material
 from tests.avatars import asset_files, mmd_files
@@ -142,8 +142,8 @@ def test_long_loose_hair_hangs():
         bone_names=[*c.bone_names, *"abcde"],
         derived={},
     )
-    assert set(mmd._hanging(hair, np.arange(n, n + 5))) == {n, n + 1, n + 2}
-    assert mmd._hanging(hair, np.array([c.humanoid["leftHand"], n + 99])) == {}
+    assert set(anatomy.hanging_hair(hair, np.arange(n, n + 5))) == {n, n + 1, n + 2}
+    assert anatomy.hanging_hair(hair, np.array([c.humanoid["leftHand"], n + 99])) == {}
 
 
 def test_no_humanoid(tmp_path):
