@@ -13,7 +13,7 @@ from absl import logging
 
 from anime_pt import train
 from configs import psgan as psgan_config
-from tfds_builders import build
+from tfds_builders import registry
 from tfds_builders.unity_avatars import unity_avatars_dataset_builder as unity_avatars
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A TFDS folder, with Japanese letters and a space in its path, that holds `unity_avatars/TINY`."""
     folder = tmp_path_factory.mktemp("データ set")
     config = dataclasses.replace(
-        build.make("unity_avatars/procedural_64").builder_config,
+        registry.make("unity_avatars/procedural_64").builder_config,
         name=TINY,
         resolution=16,
         characters=5,

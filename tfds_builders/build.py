@@ -4,18 +4,15 @@
 With `--beam_runner` shards are written by an Apache Beam pipeline; see README.md beside this file.
 """
 
-import dataclasses
-import importlib
 import pathlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import flags
 
-import tfds_builders
 from anime_pt import command
+from tfds_builders import registry
 
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Where datasets live (default: TFDS's own folder).")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "Folder of the files that you provide, such as models.")
@@ -36,49 +33,6 @@ _SET = flags.DEFINE_multi_string(
 )
 
 
-def names() -> list[str]:
-    """The datasets that can be built."""
-    return sorted(m.name for m in pkgutil.iter_modules(tfds_builders.__path__) if m.ispkg)
-
-
-def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.core.DatasetBuilder:
-    """The builder of "dataset/config", with `changes` ("field=value") to its config.
-
-    Raises:
-      ValueError: unknown dataset, config or field, or a value of another type.
-    """
-    dataset, _, config_name = name.partition("/")
-    if dataset not in names():
-        raise ValueError(f"there is no dataset {dataset!r}; known: {', '.join(names())}")
-    module = importlib.import_module(f"tfds_builders.{dataset}.{dataset}_dataset_builder")
-    configs = {c.name: c for c in module.Builder.BUILDER_CONFIGS}
-    config_name = config_name or module.Builder.BUILDER_CONFIGS[0].name
-    if config_name not in configs:
-        raise ValueError(f"{dataset} has no config {config_name!r}; it has {', '.join(configs)}")
-    config = configs[config_name]
-    if changes:
-        config = _changed(config, changes)
-    return module.Builder(data_dir=data_dir or None, config=config)
-
-
-def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.core.BuilderConfig:
-    # Only what the builder's own config class adds.
-    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
-    known = {f.name for f in dataclasses.fields(config)} - inherited
-    values = {}
-    for change in changes:
-        field, equals, text = change.partition("=")
-        if field not in known or not equals:
-            raise ValueError(f"--set={change}: use field=value with one of {', '.join(sorted(known))}")
-        kind = type(getattr(config, field))
-        try:
-            values[field] = text.lower() in ("1", "true") if kind is bool else kind(text)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"--set={change}: {field} is of type {kind.__name__}") from error
-    suffix = "-".join(f"{k}{v}" for k, v in values.items())
-    return dataclasses.replace(config, name=f"{config.name}-{suffix}", **values)
-
-
 def prepare(
     name: str,
     data_dir: str = "",
@@ -92,7 +46,7 @@ def prepare(
     """Builds a dataset unless it is already there; returns its builder.
 
     Args:
-      name, data_dir, changes: see `make`.
+      name, data_dir, changes: see `registry.make`.
       manual_dir: the folder of files that the user provides; "" is TFDS's own, `DATA_DIR/downloads/manual`.
       processes: how many write; 0 takes one for each core.
       file_format: "array_record" or "tfrecord".
@@ -105,7 +59,7 @@ def prepare(
     """
     if beam_options and not beam_runner:
         raise ValueError("--beam_options needs --beam_runner, e.g. --beam_runner=DirectRunner")
-    builder = make(name, data_dir, changes)
+    builder = registry.make(name, data_dir, changes)
     there = builder.info.file_format
     if (pathlib.Path(builder.data_dir) / "dataset_info.json").exists() and there.value != file_format:
         raise ValueError(
@@ -135,7 +89,9 @@ def _pipeline_options(options: Sequence[str]) -> Any:
 
 def _main(argv: Sequence[str]) -> None:
     if len(argv) < 2:
-        raise ValueError(f"name a dataset, e.g. unity_avatars/procedural_64; known: {', '.join(names())}")
+        raise ValueError(
+            f"name a dataset, e.g. unity_avatars/procedural_64; known: {', '.join(registry.names())}"
+        )
     for name in argv[1:]:
         builder = prepare(
             name,

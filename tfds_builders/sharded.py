@@ -62,9 +62,22 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """The shards of every split, in their order in the dataset."""
         raise NotImplementedError
 
+    def examples(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[dict[str, Any]]]:
+        """For each split, random access to its examples as TFDS reads them back, made when asked for.
+
+        They pickle, and equal the built ones. For datasets that are computed, such as rendered ones; see
+        `live`.
+        """
+        raise ValueError(f"{self.info.full_name} cannot be made while it is read; build it")
+
+    @property
+    def needs_manual_dir(self) -> bool:
+        """Whether the user must provide files."""
+        return bool(self.MANUAL_DOWNLOAD_INSTRUCTIONS)
+
     def _manual_dir(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
         """The folder of files that the user provides; None for datasets that need none."""
-        if not self.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        if not self.needs_manual_dir:
             return None
         try:
             return pathlib.Path(dl_manager.manual_dir)

@@ -1,8 +1,9 @@
 """Grain pipelines: shuffled endless batches for training, one padded pass for evaluation.
 
 Everything is a function of the seed and the position, so an iterator is restored exactly from its position.
-Threads, not worker processes: decoding releases the GIL, threads start in no time and their position
-restores under any thread count (grain's worker processes do not).
+Threads by default: decoding releases the GIL, threads start in no time and their position restores under any
+thread count. With `data.workers` that many processes make the same batches, for many cores and examples that
+take long; a position restores under the same number of workers only.
 """
 
 import dataclasses
@@ -84,7 +85,8 @@ def train_iterator(
     """Endless shuffled batches of this process's share of `config.data.train_split`.
 
     Args:
-      config: `data.name`, `data.data_dir`, `data.train_split`, `data.threads`, `data.prefetch`.
+      config: `data.name`, `data.data_dir`, `data.train_split`, `data.threads`, `data.prefetch`, and
+        `data.workers`, where there is one.
       resolution: (height, width) of the images.
       batch_size: global.
       seed: of the shuffling; every epoch has another order.
@@ -104,7 +106,10 @@ def train_iterator(
         .batch(_process_batch(batch_size), drop_remainder=True)
     )
     options = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=config.data.prefetch)
-    return iter(dataset.to_iter_dataset(options))
+    batches = dataset.to_iter_dataset(options)
+    if workers := config.data.get("workers", 0):
+        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    return iter(batches)
 
 
 def eval_batches(

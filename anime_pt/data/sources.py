@@ -1,4 +1,9 @@
-"""Built TFDS datasets as random-access sources, without TensorFlow."""
+"""TFDS datasets as random-access sources, without TensorFlow: built ones, and ones rendered when read.
+
+The name of a built dataset is "dataset/config" or "dataset/config:version", where the config's name may carry
+changes, as `tfds_builders.build --set` makes them: "unity_avatars/procedural_64-characters20-poses600".
+`RENDER` before such a name takes the dataset's builder in place of its files.
+"""
 
 import pathlib
 import re
@@ -6,6 +11,10 @@ import shlex
 from typing import Any
 
 import tensorflow_datasets as tfds
+
+from tfds_builders import live, registry
+
+RENDER = "render:"
 
 
 class DatasetNotBuiltError(FileNotFoundError):
@@ -17,30 +26,44 @@ def data_dir(path: str = "") -> pathlib.Path:
     return pathlib.Path(path or tfds.core.constants.DATA_DIR).expanduser()
 
 
+def _changes(name: str) -> tuple[str, list[str]]:
+    """ "dataset/config-fieldvalue-..." -> "dataset/config" and ["field=value", ...].
+
+    Raises:
+      ValueError: a part is no field with a value.
+    """
+    base, *parts = name.split("-")
+    found = [re.fullmatch(r"([a-z_]+?)(-?[\d.]+|[A-Z]\w+)", part) for part in parts]
+    for part, match in zip(parts, found, strict=True):
+        if not match:
+            raise ValueError(f"data.name = {name!r}: {part!r} is no field with its value, such as poses600")
+    return base, [f"{match[1]}={match[2]}" for match in found]
+
+
 def build_command(name: str, directory: str = "") -> str:
     """The command that builds "dataset/config", also where the config is a changed one."""
-    base, *changes = name.split("-")
-    words = ["python -m tfds_builders.build", base]
-    words += [
-        f"--set={m[1]}={m[2]}" for c in changes if (m := re.fullmatch(r"([a-z_]+?)(-?[\d.]+|[A-Z]\w+)", c))
-    ]
-    words += ["--manual_dir=FOLDER_OF_YOUR_MODELS"] if "/rigged" in base else []
+    base, changes = _changes(name)
+    words = ["python -m tfds_builders.build", base, *(f"--set={change}" for change in changes)]
+    words += [] if "/procedural" in base else ["--manual_dir=FOLDER_OF_YOUR_FILES"]
     words += [f"--data_dir={shlex.quote(directory)}"] if directory else []
     return " ".join(words)
 
 
-def builder(name: str, directory: str = "") -> tfds.core.DatasetBuilder:
-    """The read-only builder of a dataset that is on disk.
+def builder(name: str, directory: str = "") -> tfds.core.DatasetBuilder | live.Dataset:
+    """The read-only builder of a dataset that is on disk, or of one that is rendered when it is read.
 
     Args:
-      name: "dataset/config" or "dataset/config:version".
+      name: see the module's docstring.
       directory: TFDS data directory; "" is TFDS's default.
 
     Raises:
-      ValueError: `name` has no config.
+      ValueError: `name` has no config, or names none that can be rendered.
       DatasetNotBuiltError: it is not there.
     """
     root = data_dir(directory)
+    if name.startswith(RENDER):
+        base, changes = _changes(name.removeprefix(RENDER))
+        return live.Dataset(registry.make(base, str(root), changes))
     base, _, version = name.partition(":")
     if base.count("/") != 1:
         raise ValueError(
@@ -56,7 +79,7 @@ def builder(name: str, directory: str = "") -> tfds.core.DatasetBuilder:
     return tfds.builder_from_directory(latest)
 
 
-def source(dataset: tfds.core.DatasetBuilder, split: str) -> Any:
+def source(dataset: tfds.core.DatasetBuilder | live.Dataset, split: str) -> Any:
     """Random access to the decoded examples of a split.
 
     Raises:

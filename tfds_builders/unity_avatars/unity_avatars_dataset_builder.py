@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from anime_pt.avatars import poses
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders import sharded
-from tfds_builders.unity_avatars import rendering
+from tfds_builders.unity_avatars import rendering, subjects
 
 RESOLUTIONS = (64, 128, 256, 512, 1024)
 _EXAMPLES_PER_SHARD = 256
@@ -29,8 +29,9 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
       poses: of each costume.
       shared_poses: all costumes take the same poses, as in the PSGAN paper; else each its own.
       yaw, pitch: largest turn of the camera to either side, in degrees.
+      light: largest turn of the light to either side, up and down, in degrees.
       supersample: samples per pixel and axis.
-      seed: of characters, poses and cameras.
+      seed: of characters, poses, cameras and lights.
     """
 
     resolution: int
@@ -41,6 +42,7 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
     shared_poses: bool = False
     yaw: float = 40.0
     pitch: float = 8.0
+    light: float = 0.0
     supersample: int = 2
     seed: int = 0
 
@@ -50,7 +52,7 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
         for field in ("resolution", "characters", "costumes", "poses", "supersample"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
-        for field, most in (("yaw", 180), ("pitch", 90)):
+        for field, most in (("yaw", 180), ("pitch", 90), ("light", 90)):
             if not 0 <= getattr(self, field) <= most:
                 raise ValueError(f"{field} must be 0 to {most} degrees, got {getattr(self, field)}")
         if self.seed < 0:
@@ -60,8 +62,11 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
 class Builder(sharded.ShardedBuilder):
     """DatasetBuilder of unity_avatars; see README.md beside this file."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Procedural and MMD characters."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.1.0": "The direction of the light is recorded, and can vary.",
+        "1.0.0": "Procedural and MMD characters.",
+    }
     BUILDER_CONFIGS = [
         *(
             UnityAvatarsConfig(
@@ -115,50 +120,51 @@ class Builder(sharded.ShardedBuilder):
                         "pitch": np.float32,
                         "matrix": tfds.features.Tensor(shape=(3, 4), dtype=np.float32),
                     },
+                    "light": tfds.features.Tensor(shape=(3,), dtype=np.float32),
                 }
             ),
             homepage="https://arxiv.org/abs/1809.01890",
         )
 
-    def _manual_dir(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
-        if self.builder_config.source == "procedural":
-            return None
-        return super()._manual_dir(dl_manager)
+    @property
+    def needs_manual_dir(self) -> bool:
+        return self.builder_config.source != "procedural"
 
-    def _shards(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[sharded.Shard]]:
+    def examples(self, manual_dir: pathlib.Path | None) -> Mapping[str, rendering.Examples]:
         config = self.builder_config
         view = rendering.View(
-            config.resolution, config.supersample, config.yaw, config.pitch, config.shared_poses, config.seed
+            config.resolution,
+            config.supersample,
+            config.yaw,
+            config.pitch,
+            config.light,
+            config.shared_poses,
+            config.seed,
         )
         return {
-            split: _shards(view, subjects, config.poses)
-            for split, subjects in rendering.split_by_character(self._subjects(manual_dir)).items()
+            split: rendering.Examples(view, tuple(who), config.poses)
+            for split, who in subjects.split_by_character(self._subjects(manual_dir)).items()
         }
 
-    def _subjects(self, manual_dir: pathlib.Path | None) -> list[rendering.Subject]:
+    def _shards(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[sharded.Shard]]:
+        return {
+            split: [
+                sharded.Shard(piece, piece.stop - piece.start)
+                for piece in examples.pieces(_EXAMPLES_PER_SHARD)
+            ]
+            for split, examples in self.examples(manual_dir).items()
+        }
+
+    def _subjects(self, manual_dir: pathlib.Path | None) -> list[subjects.Subject]:
         config = self.builder_config
         if config.source == "rigged":
-            subjects, remarks = rendering.rigged_subjects(manual_dir)
+            found, remarks = subjects.rigged_subjects(manual_dir)
             for line in remarks:
                 print(f"warning: {line}", file=sys.stderr)
-            return subjects
+            return found
         first = config.seed * 1_000_000
         return [
-            rendering.Subject(f"procedural_{first + i}", str(c), seed=first + i, costume_seed=c)
+            subjects.Subject(f"procedural_{first + i}", str(c), seed=first + i, costume_seed=c)
             for i in range(config.characters)
             for c in range(config.costumes)
         ]
-
-
-def _shards(
-    view: rendering.View, subjects: Sequence[rendering.Subject], poses_each: int
-) -> list[sharded.Shard]:
-    """Cuts subjects x poses into files of about `_EXAMPLES_PER_SHARD`, each with few subjects."""
-    plan = [(s, p) for s in range(len(subjects)) for p in range(poses_each)]
-    out = []
-    for piece in np.array_split(np.array(plan), max(1, round(len(plan) / _EXAMPLES_PER_SHARD))):
-        used = sorted({int(s) for s, _ in piece})
-        local = tuple((used.index(int(s)), int(p)) for s, p in piece)
-        examples = rendering.Examples(view, tuple(subjects[s] for s in used), local)
-        out.append(sharded.Shard(examples, len(local)))
-    return out

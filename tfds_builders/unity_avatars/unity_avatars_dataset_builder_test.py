@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from tfds_builders import build, sharded, testing
-from tfds_builders.unity_avatars import rendering
+from tfds_builders.unity_avatars import rendering, subjects
 from tfds_builders.unity_avatars import unity_avatars_dataset_builder as unity_avatars
 
 _HERE = pathlib.Path(__file__).parent
@@ -136,7 +136,7 @@ class UnityAvatarsTest(testing.BuilderTestCase):
         kept = {p.name: p.stat().st_mtime_ns for p in parts.glob("unity_avatars-*")}
         third = subprocess.run(command, **options)
         self.assertEqual(third.returncode, 0, third.stderr)
-        now = {p.name: p.stat().st_mtime_ns for p in (folder / "1.0.0").iterdir()}
+        now = {p.name: p.stat().st_mtime_ns for p in (folder / "1.1.0").iterdir()}
         self.assertTrue(kept)
         self.assertEqual({name: now[name] for name in kept}, kept)
         self.assertIn("train: 1280, validation: 128, test: 128", third.stdout)
@@ -147,8 +147,8 @@ class UnityAvatarsTest(testing.BuilderTestCase):
             folder = os.fsencode(self.folder / "models") + b"/" + name.encode("cp932")
             os.makedirs(folder)
             shutil.copy(source, folder + b"/" + name.encode("cp932") + b".pmd")
-        subjects, _ = rendering.rigged_subjects(self.folder / "models")
-        self.assertEqual({s.character for s in subjects}, {"ミク", "リン", "レン"})
+        found, _ = subjects.rigged_subjects(self.folder / "models")
+        self.assertEqual({s.character for s in found}, {"ミク", "リン", "レン"})
 
     def test_another_format_is_not_taken_for_this_one(self):
         changes = ["characters=3", "costumes=1", "poses=1"]
@@ -241,8 +241,8 @@ class TfrecordTest(unittest.TestCase):
 
 class SubjectsTest(unittest.TestCase):
     def test_costumes_of_one_folder_are_one_character(self):
-        subjects, remarks = rendering.rigged_subjects(_HERE / "dummy_data")
-        found = sorted((s.character, s.costume) for s in subjects)
+        who, remarks = subjects.rigged_subjects(_HERE / "dummy_data")
+        found = sorted((s.character, s.costume) for s in who)
         self.assertEqual(
             found,
             [
@@ -255,23 +255,22 @@ class SubjectsTest(unittest.TestCase):
         self.assertTrue(all(isinstance(line, str) for line in remarks))
 
     def test_two_characters_cannot_be_split(self):
-        subjects = [rendering.Subject("a", "1", 1), rendering.Subject("b", "1", 2)]
+        who = [subjects.Subject("a", "1", 1), subjects.Subject("b", "1", 2)]
         with self.assertRaisesRegex(ValueError, "at least 3 characters, there are 2: a, b"):
-            rendering.split_by_character(subjects)
+            subjects.split_by_character(who)
 
     def test_larger_sets_hold_out_a_tenth(self):
-        subjects = [rendering.Subject(f"c{i}", "0", i) for i in range(79)]
-        split = rendering.split_by_character(subjects)
+        who = [subjects.Subject(f"c{i}", "0", i) for i in range(79)]
+        split = subjects.split_by_character(who)
         self.assertEqual({k: len(v) for k, v in split.items()}, {"train": 63, "validation": 8, "test": 8})
 
     def test_a_pose_does_not_depend_on_what_else_is_built(self):
-        view = rendering.View(32, 1, 30.0, 5.0, False, 0)
-        subject = rendering.Subject("procedural_7", "0", 7, 0)
-        renderer = rendering.rasterise.Renderer(32, 1)
-        a = rendering.render(renderer, subject, 3, view)
-        rendering.render(renderer, dataclasses.replace(subject, costume="1", costume_seed=1), 2, view)
-        b = rendering.render(renderer, subject, 3, view)
-        self.assertEqual(a["image"], b["image"])
+        view = rendering.View(32, 1, 30.0, 5.0, 0.0, False, 0)
+        subject = subjects.Subject("procedural_7", "0", 7, 0)
+        a = rendering.render(subject, 3, view)
+        rendering.render(dataclasses.replace(subject, costume="1", costume_seed=1), 2, view)
+        b = rendering.render(subject, 3, view)
+        np.testing.assert_array_equal(a["image"], b["image"])
         np.testing.assert_array_equal(a["keypoints"], b["keypoints"])
 
 

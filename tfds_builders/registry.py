@@ -1,0 +1,53 @@
+"""The datasets of this package by name. Apart from `build`, whose import adds flags to the command line."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Sequence
+
+import tensorflow_datasets as tfds
+
+import tfds_builders
+
+
+def names() -> list[str]:
+    """The datasets that can be built."""
+    return sorted(m.name for m in pkgutil.iter_modules(tfds_builders.__path__) if m.ispkg)
+
+
+def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.core.DatasetBuilder:
+    """The builder of "dataset/config", with `changes` ("field=value") to its config.
+
+    Raises:
+      ValueError: unknown dataset, config or field, or a value of another type.
+    """
+    dataset, _, config_name = name.partition("/")
+    if dataset not in names():
+        raise ValueError(f"there is no dataset {dataset!r}; known: {', '.join(names())}")
+    module = importlib.import_module(f"tfds_builders.{dataset}.{dataset}_dataset_builder")
+    configs = {c.name: c for c in module.Builder.BUILDER_CONFIGS}
+    config_name = config_name or module.Builder.BUILDER_CONFIGS[0].name
+    if config_name not in configs:
+        raise ValueError(f"{dataset} has no config {config_name!r}; it has {', '.join(configs)}")
+    config = configs[config_name]
+    if changes:
+        config = _changed(config, changes)
+    return module.Builder(data_dir=data_dir or None, config=config)
+
+
+def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.core.BuilderConfig:
+    # Only what the builder's own config class adds.
+    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+    known = {f.name for f in dataclasses.fields(config)} - inherited
+    values = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        if field not in known or not equals:
+            raise ValueError(f"--set={change}: use field=value with one of {', '.join(sorted(known))}")
+        kind = type(getattr(config, field))
+        try:
+            values[field] = text.lower() in ("1", "true") if kind is bool else kind(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"--set={change}: {field} is of type {kind.__name__}") from error
+    suffix = "-".join(f"{k}{v}" for k, v in values.items())
+    return dataclasses.replace(config, name=f"{config.name}-{suffix}", **values)
