@@ -9,7 +9,7 @@ in front of it by the limb's thickness, measured on the mesh, while anything els
 import numpy as np
 
 from anime_pt.avatars import rig, segments
-from anime_pt.avatars.camera import Camera
+from anime_pt.avatars.camera import Camera, Perspective
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.rasterise import Frame
 from anime_pt.pose.skeletons import AVATAR_20
@@ -112,7 +112,9 @@ def _tables(character: Character) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return character.derived["keypoints"]
 
 
-def project(character: Character, globals_: np.ndarray, camera: Camera, frame: Frame) -> np.ndarray:
+def project(
+    character: Character, globals_: np.ndarray, camera: Camera | Perspective, frame: Frame
+) -> np.ndarray:
     """Keypoints of a rendered character.
 
     Args:
@@ -121,7 +123,8 @@ def project(character: Character, globals_: np.ndarray, camera: Camera, frame: F
 
     Returns:
       (20, 3) float32, in the order of `AVATAR_20`: x and y in pixels, origin top-left, pixel centres at
-      .5, exact also where hidden; visibility 1 if seen, 0 if hidden or outside the picture.
+      .5, exact also where hidden; visibility 1 if seen, 0 if hidden or outside the picture. Zeros for points
+      before the near plane of a perspective camera.
     """
     of_triangles, neighbours, tolerances = _tables(character)
     points = camera.project(positions(character, globals_))
@@ -138,4 +141,6 @@ def project(character: Character, globals_: np.ndarray, camera: Camera, frame: F
     own = neighbours[np.arange(len(points))[:, None, None], segment]
     allowed = np.where(own, tolerances[:, None, None], 0.2 * tolerances[:, None, None])
     seen = inside & ((gap <= allowed).sum((1, 2)) >= 5)
-    return np.concatenate([points[:, :2], seen[:, None]], 1).astype(np.float32)
+    return np.concatenate([np.nan_to_num(points[:, :2], posinf=0, neginf=0), seen[:, None]], 1).astype(
+        np.float32
+    )

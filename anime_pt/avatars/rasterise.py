@@ -16,10 +16,13 @@ import dataclasses
 
 import numpy as np
 
-from anime_pt.avatars import raster_kernels, rig
-from anime_pt.avatars.camera import Camera
+from anime_pt.avatars import coverage, projection, rig, shading
+from anime_pt.avatars.camera import Camera, Perspective
 from anime_pt.avatars.character import Character
-from anime_pt.avatars.packing import Packed, pack
+from anime_pt.avatars.coverage import Samples
+from anime_pt.avatars.morphs import Morphed
+from anime_pt.avatars.packing import Mesh, Packed, morph, pack
+from anime_pt.avatars.projection import Lens, Vertices
 
 # Towards the light in view space: x right, y up, z towards the viewer.
 LIGHT = (0.35, 0.55, 0.75)
@@ -73,14 +76,16 @@ class Renderer:
         self._heads = np.empty((0, 0), np.int32)
         self._pool_links = np.empty((0, 2), np.int32)
         self._pool_depths = np.empty(0, np.float32)
+        self._planes = np.empty((0, shading.PLANES), np.float32)
 
     def render(
         self,
         character: Character,
         globals_: np.ndarray,
-        camera: Camera,
+        camera: Camera | Perspective,
         outline: float = 1.0,
         light: tuple[float, float, float] = LIGHT,
+        morphed: Morphed | None = None,
     ) -> Frame:
         """Draws a posed character.
 
@@ -90,8 +95,9 @@ class Renderer:
           camera: of the same size as the renderer.
           outline: width of outlines in pixels of a 512-pixel image. It grows with the image, so that
             pictures of different sizes look alike, but does not shrink below 3/4 of its value, where lines
-            would break into dots. 0 draws none.
+            would break into dots. 0 draws none. Widths that materials give in metres are multiplied by it.
           light: direction towards the light in view space (x right, y up, z towards the viewer).
+          morphed: takes the place of the character's positions, texture coordinates and materials at rest.
 
         Raises:
           ValueError: if camera and renderer differ in size.
@@ -100,39 +106,13 @@ class Renderer:
             raise ValueError(
                 f"camera is for {camera.height}x{camera.width}, renderer for {self.height}x{self.width}"
             )
-        packed = pack(character)
+        packed = pack(character) if morphed is None else morph(character, morphed)
         factor = self.supersample
-        view = camera.matrix * np.array([[factor], [factor], [1.0]])
-        matrices = np.empty((len(globals_), 3, 4), np.float32)
-        changes = rig.skinning_matrices(character, globals_)
-        matrices[..., :] = view[:, :3] @ changes
-        matrices[..., 3] += view[:, 3]
+        width = float(outline) * max(0.75, min(self.height, self.width) / 512) * factor
         direction = np.asarray(light, np.float64)
         direction = (direction / max(np.linalg.norm(direction), 1e-9)).astype(np.float32)
-        scale = camera.scale * factor
-        width = float(outline) * max(0.75, min(self.height, self.width) / 512) * factor
-        count = len(packed.positions)
-        screen, hull, shading = (np.empty((count, 3), np.float32) for _ in range(3))
-        box = np.empty(4)
-        raster_kernels.project(
-            packed.positions,
-            packed.normals,
-            packed.hull_normals,
-            packed.outline_scale,
-            packed.joints,
-            packed.weights,
-            packed.counts,
-            matrices,
-            np.float32(1 / scale),
-            direction,
-            np.float32(width),
-            # A hull pushed back by half its width cannot win over the surface that it belongs to.
-            np.float32(0.5 * width / scale),
-            np.empty((3, 4), np.float32),
-            screen,
-            hull,
-            shading,
-            box,
+        mesh, vertices, lens, box = self._project(
+            packed.mesh, character, globals_, camera, outline, width, direction
         )
         image = np.empty((self.height, self.width, 4), np.uint8)
         image.view(np.uint32)[:] = np.frombuffer(b"\xff\xff\xff\x00", np.uint32)[0]
@@ -140,97 +120,129 @@ class Renderer:
         parts = np.zeros((self.height, self.width), np.uint8)
         triangles = np.full((self.height, self.width), -1, np.int32)
         frame = Frame(image, depth, parts, triangles)
-        region = self._region(box, width)
-        if region is None or not len(packed.triangles):
-            return frame
-        self._draw(packed, screen, hull, shading, region, width > 0, frame)
+        region = self._region(box)
+        if region is not None and len(mesh.triangles):
+            self._draw(dataclasses.replace(packed, mesh=mesh), vertices, lens, region, width > 0, frame)
         return frame
 
-    def _region(self, box: np.ndarray, width: float) -> tuple[int, int, int, int] | None:
+    def _project(self, mesh: Mesh, character, globals_, camera, outline, width, light):
+        """The mesh and its vertices on screen, the lens, and the box that they fill (4,) in samples."""
+        factor, perspective = self.supersample, isinstance(camera, Perspective)
+        near = np.float32(camera.near if perspective else 0)
+        scale = (camera.focal if perspective else camera.scale) * factor
+        view = camera.matrix * np.array([[factor], [factor], [1.0]])
+        changes = rig.skinning_matrices(character, globals_)
+        matrices = np.empty(changes.shape, np.float32)
+        matrices[..., :] = view[:, :3] @ changes
+        matrices[..., 3] += view[:, 3]
+        lens = Lens(0.0, 0.0, 0.0, 0.0)
+        if perspective:
+            # Near the figure, the buffers' depths are metres.
+            middle = float(view[2, :3] @ globals_[:, :3, 3].mean(0) + view[2, 3])
+            reference = max(middle, camera.near) if np.isfinite(middle) else 1.0
+            lens = Lens(scale, self.width * factor / 2, self.height * factor / 2, reference)
+        count = len(mesh.positions)
+        vertices = Vertices(*(np.empty((count, n), np.float32) for n in (3, 3, 4)))
+        box = np.empty(4)
+        metres = np.float32(float(outline) * scale)
+        projection.project(
+            mesh,
+            matrices,
+            np.float32(1 / scale),
+            light,
+            np.float32(width),
+            metres,
+            # A hull pushed back by half its width cannot win over the surface that it belongs to.
+            np.float32(0.5 * width / scale),
+            lens.focal,
+            near,
+            np.empty((3, 4), np.float32),
+            vertices,
+            box,
+        )
+        if perspective:
+            mesh, vertices = projection.cut(mesh, vertices, near)
+            projection.divide(vertices, lens, near, box)
+        elif count:
+            reach = width * mesh.outlines.max() + metres * mesh.outline_metres.max()
+            box += np.array([-1, -1, 1, 1]) * max(width, reach)
+        return mesh, vertices, lens, box
+
+    def _region(self, box: np.ndarray) -> tuple[int, int, int, int] | None:
         """Output pixels (x0, y0, x1, y1) that the figure may touch, half-open; None if there are none."""
         if not np.isfinite(box).all():
             # No finite vertex at all gives inf; a figure with infinite parts may touch any pixel.
             if box[0] > box[2]:
                 return None
             return 0, 0, self.width, self.height
-        low = np.floor((box[:2] - width - 1) / self.supersample)
-        high = np.ceil((box[2:] + width + 1) / self.supersample)
+        low = np.floor((box[:2] - 1) / self.supersample)
+        high = np.ceil((box[2:] + 1) / self.supersample)
         size = np.array([self.width, self.height])
         low, high = np.clip(low, 0, size).astype(int), np.clip(high, 0, size).astype(int)
         return (*low.tolist(), *high.tolist()) if (low < high).all() else None
 
-    def _draw(self, packed: Packed, screen, hull, shading, region, outlined: bool, frame: Frame) -> None:
+    def _draw(
+        self, packed: Packed, vertices: Vertices, lens: Lens, region, outlined: bool, frame: Frame
+    ) -> None:
         factor = self.supersample
         x0, y0, x1, y1 = (v * factor for v in region)
         self._depth[y0:y1, x0:x1] = np.inf
         self._ids[y0:y1, x0:x1] = 0
-        geometry = (packed.triangles, packed.starts, packed.uvs, packed.uv_areas)
-        surfaces = (packed.modes, packed.double_sided, packed.cutoffs, packed.colors, packed.hull_alphas)
-        textures = (
-            packed.texels,
-            packed.texture_levels,
-            packed.texture_offsets,
-            packed.texture_widths,
-            packed.texture_heights,
-        )
-        window = np.array([x0, y0, x1, y1], np.int64)
-        has_layers = packed.has_layers
-        if has_layers and self._heads.shape != self._ids.shape:
-            self._heads = np.empty_like(self._ids)
-        if has_layers:
+        mesh, surfaces, textures = packed.mesh, packed.surfaces, packed.textures
+        if packed.has_layers:
+            if self._heads.shape != self._ids.shape:
+                self._heads = np.empty_like(self._ids)
             self._heads[y0:y1, x0:x1] = -1
-        buffers = lambda: (
-            self._depth.shape[1],
-            self._depth.reshape(-1),
-            self._ids.reshape(-1),
-            self._heads.reshape(-1),
-            self._pool_links,
-            self._pool_depths,
+        window = np.array([x0, y0, x1, y1], np.int64)
+        passes = [(vertices.screen, False)] + ([(vertices.hull, True)] if outlined else [])
+
+        def rasterise(is_layers: bool) -> int:
+            used = 0
+            for points, is_hull in passes:
+                used = coverage.rasterise(
+                    points,
+                    mesh,
+                    surfaces,
+                    textures,
+                    lens.reference,
+                    window,
+                    self._samples(),
+                    is_hull,
+                    is_layers,
+                    used,
+                )
+            return used
+
+        rasterise(False)
+        most = _MAX_LAYERS * self._ids.size
+        while packed.has_layers and (used := rasterise(True)) > len(self._pool_depths) < most:
+            room = min(most, max(1 << 14, used + used // 2))
+            self._pool_links = np.empty((room, 2), np.int32)
+            self._pool_depths = np.empty(room, np.float32)
+            self._heads[y0:y1, x0:x1] = -1
+        count = len(mesh.triangles)
+        if len(self._planes) < count:
+            self._planes = np.empty((count, shading.PLANES), np.float32)
+        scratch = (
+            self._planes,
+            np.empty(count, np.bool_),
+            np.empty((16, 4), np.float32),
+            *(np.zeros(n, np.int64) - 1 for n in (16, 16, shading.MAX_SORTED, 16, 16)),
         )
-        passes = [(screen, False)] + ([(hull, True)] if outlined else [])
-        for vertices, is_hull in passes:
-            raster_kernels.rasterise(
-                vertices, *geometry, *surfaces, *textures, window, *buffers(), is_hull, False, 0
-            )
-        if has_layers:
-            most = _MAX_LAYERS * self._ids.size
-            while True:
-                used = 0
-                for vertices, is_hull in passes:
-                    used = raster_kernels.rasterise(
-                        vertices, *geometry, *surfaces, *textures, window, *buffers(), is_hull, True, used
-                    )
-                if used <= len(self._pool_depths) or len(self._pool_depths) >= most:
-                    break
-                room = min(most, max(1 << 14, used + used // 2))
-                self._pool_links = np.empty((room, 2), np.int32)
-                self._pool_depths = np.empty(room, np.float32)
-                self._heads[y0:y1, x0:x1] = -1
-        raster_kernels.shade(
-            screen,
-            shading,
-            packed.triangles,
-            packed.triangle_materials,
-            packed.sources,
-            packed.uvs,
-            packed.uv_areas,
-            packed.colors,
-            packed.hull_colors,
-            packed.modes,
-            packed.ramps,
-            packed.sphere_modes,
-            packed.parts,
-            *textures,
+        shading.shade(
+            vertices,
+            mesh,
+            surfaces,
+            textures,
+            lens,
             np.array(region, np.int64),
             factor,
-            *buffers(),
-            has_layers,
-            np.empty((len(packed.triangles), raster_kernels.PLANES), np.float32),
-            np.empty(len(packed.triangles), np.bool_),
-            np.empty((16, 4), np.float32),
-            *(np.zeros(n, np.int64) - 1 for n in (16, 16, raster_kernels.MAX_SORTED, 16, 16)),
-            frame.image,
-            frame.depth,
-            frame.parts,
-            frame.triangles,
+            self._samples(),
+            packed.has_layers,
+            scratch,
+            (frame.image, frame.depth, frame.parts, frame.triangles),
         )
+
+    def _samples(self) -> Samples:
+        flat = (buffer.reshape(-1) for buffer in (self._depth, self._ids, self._heads))
+        return Samples(self._depth.shape[1], *flat, self._pool_links, self._pool_depths)

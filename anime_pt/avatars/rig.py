@@ -11,7 +11,7 @@ import dataclasses
 import numba
 import numpy as np
 
-from anime_pt.avatars import rotations
+from anime_pt.avatars import rotations, sdef
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.poses import LIMBS, REFERENCE, SPINE, Pose
 
@@ -293,10 +293,14 @@ def inverse_rest(character: Character) -> np.ndarray:
 
 
 def skinning_matrices(character: Character, globals_: np.ndarray) -> np.ndarray:
-    """(b, 3, 4) float64 transforms that take rest positions of vertices to posed ones."""
+    """Transforms (b + n, 3, 4) float64 that take rest positions of vertices to posed ones.
+
+    Those of the bones, then those of the n vertices that are skinned spherically; `sdef.influences` says
+    which vertex follows which.
+    """
     if globals_.shape != character.rest.shape:
         raise ValueError(f"globals of shape {globals_.shape} for a rig of {character.rest.shape}")
-    return (globals_ @ inverse_rest(character))[:, :3]
+    return sdef.with_transforms(character, (globals_ @ inverse_rest(character))[:, :3])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -313,10 +317,11 @@ def _skin(positions, joints, weights, matrices, out):
             out[i, r] = total
 
 
-def skin(character: Character, globals_: np.ndarray) -> np.ndarray:
-    """Posed positions (v, 3) float32 of the vertices, by linear blend skinning."""
+def skin(character: Character, globals_: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
+    """Posed positions (v, 3) float32 of the vertices, from those at rest or from the given ones (v, 3)."""
     character.check()
+    positions = character.positions if positions is None else positions
     out = np.empty((len(character.positions), 3), np.float32)
     matrices = np.ascontiguousarray(skinning_matrices(character, globals_), np.float32)
-    _skin(character.positions, character.joints, character.weights, matrices, out)
+    _skin(positions, *sdef.influences(character), matrices, out)
     return out
