@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt.pipelines import sample, video
+from anime_pt.pipelines import sample
 from anime_pt.pose import formats
 from anime_pt.pose.skeletons import OPENPOSE_18
 from tests.conftest import command
@@ -87,20 +87,3 @@ def test_slerp_stays_on_the_sphere():
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps[0], rtol=1e-5)
     np.testing.assert_allclose(path[[0, -1]], [a, b], rtol=1e-6)
-
-
-def test_videos_hold_their_frames(tmp_path):
-    frames = [np.full((33, 47, 3), (40 * i, 255 - 40 * i, 90), np.uint8) for i in range(5)]
-    for name in ("a.gif", "a.mp4"):
-        video.write(tmp_path / name, frames, fps=10)
-        assert frames_of(tmp_path / name) == 5
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    for frame, wanted in zip(decoded, frames, strict=True):
-        assert frame.shape == (34, 48, 3)  # Even sides, by repeating the border.
-        assert np.abs(frame[16, 20].astype(int) - wanted[16, 20]).max() < 12
-    with pytest.raises(ValueError, match=r"written as \.mp4 or \.gif"):
-        video.write(tmp_path / "a.avi", frames, 10)
-    with pytest.raises(ValueError, match="no frames"):
-        video.write(tmp_path / "b.gif", [], 10)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "a.mp4"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.pose import json_files
+from anime_pt.pose import files
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, extent, unknown
 from anime_pt.pose.skeletons import COCO_17, SKELETONS, Skeleton
 
@@ -34,7 +34,7 @@ def read(path: pathlib.Path, fps: float = 30.0) -> People:
       FileNotFoundError: nothing there.
       PoseFileError: not such a file, or a torn one.
     """
-    return parse(json_files.load(path), path, fps)
+    return parse(files.load_json(path), path, fps)
 
 
 def parse(document: Any, path: pathlib.Path, fps: float) -> People:
@@ -144,4 +144,4 @@ def write(
         "annotations": annotations,
         "categories": [person],
     }
-    json_files.save(path, document)
+    files.save_json(path, document)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.pose import coco, json_files, openpose
+from anime_pt.pose import coco, files, openpose
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence
 from anime_pt.pose.skeletons import SKELETONS
 
@@ -80,7 +80,7 @@ def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
     rate = 30.0 if fps is None else fps
     if path.is_dir():
         return openpose.read(path, size, rate)
-    document = json_files.load(path)
+    document = files.load_json(path)
     first = document[0] if isinstance(document, list) and document else document
     if isinstance(first, Mapping):
         if "people" in first:
@@ -105,7 +105,7 @@ def _write(path: pathlib.Path, poses: PoseSequence) -> None:
         "fps": poses.fps,
         "frames": frames,
     }
-    json_files.save(path, document)
+    files.save_json(path, document)
 
 
 def _parse(document: Any, path: pathlib.Path) -> PoseSequence:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.pose import json_files
+from anime_pt.pose import files
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
 from anime_pt.pose.skeletons import BODY_25, OPENPOSE_18, Skeleton
 
@@ -47,9 +47,9 @@ def read(path: pathlib.Path, size: tuple[float, float] | None = None, fps: float
       PoseFileError: not OpenPose files, torn ones, or several clips in a folder.
     """
     if not path.is_dir():
-        return parse(json_files.load(path), path, size, fps)
-    numbers, files = _frames(path)
-    return _join(numbers, [json_files.load(file) for file in files], files, path, size, fps)
+        return parse(files.load_json(path), path, size, fps)
+    numbers, paths = _frames(path)
+    return _join(numbers, [files.load_json(p) for p in paths], paths, path, size, fps)
 
 
 def parse(document: Any, path: pathlib.Path, size: tuple[float, float] | None, fps: float) -> People:
@@ -63,12 +63,12 @@ def parse(document: Any, path: pathlib.Path, size: tuple[float, float] | None, f
 def _join(
     numbers: list[int],
     documents: list,
-    files: list[pathlib.Path],
+    paths: list[pathlib.Path],
     path: pathlib.Path,
     size: tuple[float, float] | None,
     fps: float,
 ) -> People:
-    people = [_people(document, file) for document, file in zip(documents, files, strict=True)]
+    people = [_people(document, p) for document, p in zip(documents, paths, strict=True)]
     skeletons = {s.name: s for frame in people for s, _ in frame}
     if len(skeletons) > 1:
         raise PoseFileError(f"{path} mixes {' and '.join(sorted(skeletons))}: read them one by one")
@@ -171,7 +171,7 @@ def write(path: pathlib.Path, poses: PoseSequence) -> None:
         poses = poses.as_skeleton(BODY_25)
     documents = [_document(points, poses.size) for points in poses.keypoints]
     if path.suffix.lower() == ".json":
-        json_files.save(path, documents)
+        files.save_json(path, documents)
         return
     if path.exists() and (not path.is_dir() or not all(_NAME.fullmatch(f.name) for f in path.iterdir())):
         raise FileExistsError(f"{path} holds other things than OpenPose files: name another folder")
@@ -179,7 +179,7 @@ def write(path: pathlib.Path, poses: PoseSequence) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         for i, document in enumerate(documents):
-            json_files.save(temporary / f"{path.name}_{i:012d}_keypoints.json", document)
+            files.save_json(temporary / f"{path.name}_{i:012d}_keypoints.json", document)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:

@@ -1,0 +1,50 @@
+"""Files that are whole or not there, and JSON of limited size."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from anime_pt.pose.sequences import PoseFileError
+
+# COCO's largest keypoint file has 0.24 GB.
+_LARGEST = 1 << 30
+
+
+@contextlib.contextmanager
+def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A path beside `path` to write to; it takes the name once the block ends without an exception.
+
+    Folders above are made. Whatever goes wrong, a file that had the name stays, and nothing else is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".writing-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_json(path: pathlib.Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+      FileNotFoundError: no such file.
+      PoseFileError: not JSON, or larger than a pose file can be.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no pose file {path}")
+    if path.stat().st_size > _LARGEST:
+        raise PoseFileError(f"{path} is too large for a pose file: over 1 GiB")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise PoseFileError(f"{path} is not JSON: {error}") from error
+
+
+def save_json(path: pathlib.Path, document: Any) -> None:
+    """Writes a JSON file, see `whole`."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
