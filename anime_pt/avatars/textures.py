@@ -1,5 +1,6 @@
 """Pictures that a model file names: finding them on a case-sensitive disk, and decoding them safely."""
 
+import io
 import os
 import pathlib
 import unicodedata
@@ -87,17 +88,27 @@ class Textures:
                 self.report.append(f"texture {name!r} is missing")
         else:
             try:
-                image = _decode(path)
+                image = decode(path)
             except Exception as e:  # Pillow's plugins raise anything on damaged files.
                 self.report.append(f"texture {name!r} cannot be decoded: {type(e).__name__}: {e}")
         self._images[name] = image
         return image
 
 
-def _decode(path: pathlib.Path) -> np.ndarray:
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path.stat().st_size} bytes are too many")
-    with Image.open(path) as image:
+def decode(source: pathlib.Path | bytes, formats: tuple[str, ...] | None = None) -> np.ndarray:
+    """(h, w, 4) uint8 RGBA with straight alpha of a picture, made smaller if a side is above `MAX_SIDE`.
+
+    Args:
+      source: a file, or its content.
+      formats: names of Pillow's that it may have; None allows all.
+
+    Raises:
+      Exception: of any kind if it is damaged; ValueError if it is too large.
+    """
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"{size} bytes are too many")
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} is too large")
         if image.mode.startswith("I;16") or image.mode == "I":

@@ -1,0 +1,47 @@
+"""Characters by name: a file of any format, or "procedural:SEED" for one of the built-in characters."""
+
+import pathlib
+import re
+
+from anime_pt.avatars import mmd, procedural, vrm
+from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.character import Character
+
+SUFFIXES = (".pmd", ".pmx", ".vrm", ".glb", ".gltf")
+# First bytes of a file -> who reads it; a .gltf file is JSON and has none.
+_MAGICS = {b"Pmd": mmd.load, b"PMX ": mmd.load, b"Pmx ": mmd.load, b"glTF": vrm.load}
+_READERS = {".pmd": mmd.load, ".pmx": mmd.load, **dict.fromkeys((".vrm", ".glb", ".gltf"), vrm.load)}
+_PROCEDURAL = re.compile(r"procedural:(\d{1,9})(?:,(\d{1,9}))?")
+
+
+def load(spec: str | pathlib.Path) -> Character:
+    """A character.
+
+    Args:
+      spec: path of a .pmd, .pmx, .vrm, .glb or .gltf file, or "procedural:SEED", or
+        "procedural:SEED,COSTUME".
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      FormatError: (a ValueError) if the file is none of these, damaged, or no humanoid.
+      ValueError: for a procedural character without a whole number as its seed.
+    """
+    if isinstance(spec, str) and spec.startswith("procedural:"):
+        match = _PROCEDURAL.fullmatch(spec)
+        if not match:
+            raise ValueError(f"{spec!r}: expected procedural:SEED or procedural:SEED,COSTUME, whole numbers")
+        return procedural.build(int(match[1]), int(match[2] or 0))
+    path = pathlib.Path(spec)
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if not path.is_file():
+        raise FormatError(f"{path}: not a regular file")
+    if suffix not in _READERS:
+        raise FormatError(f"{path}: characters are files of {', '.join(SUFFIXES)}")
+    with path.open("rb") as file:
+        head = file.read(4)
+    reader = next((r for magic, r in _MAGICS.items() if head.startswith(magic)), _READERS[suffix])
+    if reader is not _READERS[suffix]:
+        raise FormatError(f"{path}: holds another format than its name says; rename it to what it is")
+    return reader(path)
