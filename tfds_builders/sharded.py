@@ -34,6 +34,8 @@ from tensorflow_datasets.core import example_serializer, file_adapters
 from tensorflow_datasets.core import writer as tfds_writer
 from tqdm import tqdm
 
+from tfds_builders import card
+
 Example = tuple[str | int, dict[str, Any]]
 
 
@@ -84,12 +86,22 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         except AssertionError as error:  # What TFDS raises for a folder that is absent or empty.
             raise FileNotFoundError(f"{error} (give the folder with --manual_dir)") from error
 
+    def _sources(self, manual_dir: pathlib.Path | None) -> Sequence[card.Source]:
+        """The user's files that the dataset is made from, for its card."""
+        return ()
+
+    def download_and_prepare(self, **options):
+        """As TFDS's own; then completes the dataset's card, see `card`."""
+        super().download_and_prepare(**options)
+        card.finish(self)
+
     def _shard_iterators_per_split(self, dl_manager):
         shards = self._shards(self._manual_dir(dl_manager))
         return {split: [s.examples for s in of_split] for split, of_split in shards.items()}
 
     def _download_and_prepare(self, dl_manager, download_config=None):
-        shards = self._shards(self._manual_dir(dl_manager))
+        manual_dir = self._manual_dir(dl_manager)
+        shards = self._shards(manual_dir)
         tasks = {}
         for split, of_split in shards.items():
             template = self._get_filename_template(split)
@@ -106,6 +118,7 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 self._write_on_beam(parts, missing, download_config)
             else:
                 self._write_in_pool(parts, missing, total=sum(s.count for s in tasks.values()))
+            card.begin(self, self._sources(manual_dir))
             self._gather(parts, shards)
 
     def _gather(self, parts: pathlib.Path, shards: Mapping[str, Sequence[Shard]]) -> None:
@@ -149,8 +162,8 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         try:
             with beam.Pipeline(download_config.beam_runner, download_config.beam_options) as pipeline:
                 # Reshuffled, or the runner fuses the steps and one worker writes everything.
-                pipeline | beam.Create(tasks) | beam.Reshuffle() | beam.MapTuple(write)
-        except RuntimeError as error:
+                pipeline | beam.Create(tasks) | beam.Reshuffle() | "write" >> beam.MapTuple(write)
+        except RuntimeError as error:  # Of a worker; its traceback, as text.
             reason = [line for line in str(error).splitlines() if line.strip()][-1]
             raise OSError(
                 f"the Beam pipeline failed ({reason[:300]}); finished shards are kept: mend it and run the "

@@ -1,0 +1,223 @@
+"""Data cards: what a dataset was made from, by what, and what is in it.
+
+Beside every dataset stand `data_card.json`, for programs, and `DATA_CARD.md`, which says the same to people.
+What was read (files, terms of use) is written with the dataset; counts and hashes are added afterwards, so an
+interruption while everything is read once more loses nothing.
+
+The hash of a split is the sum, modulo 2^256, of the SHA-256 of its examples, so the order of examples and how
+they are spread over files do not matter. That of an example is over its features by name: their types, shapes
+and values, images as the PNG file that is stored.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import shlex
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from anime_pt.avatars.character import Terms
+
+_JSON, _TEXT = "data_card.json", "DATA_CARD.md"
+_MODULUS = 1 << 256
+# What authors put their conditions into.
+_DOCUMENTS = (".txt", ".md", ".html", ".htm", ".pdf", ".rtf")
+# Names that a table in the text shows of each kind; the JSON has them all.
+_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file that a dataset was made from.
+
+    Attributes:
+      name: its path below the user's folder.
+      sha256: of its bytes.
+      terms: of use, as the file says them.
+      documents: texts beside it, which may say more.
+    """
+
+    name: str
+    sha256: str
+    terms: Terms = dataclasses.field(default_factory=Terms)
+    documents: tuple[str, ...] = ()
+
+
+def source(path: pathlib.Path, folder: pathlib.Path, terms: Terms | None = None) -> Source:
+    """Reads a file below `folder` for the card."""
+    places = [p for p in path.parents if p.is_relative_to(folder)]
+    beside = sorted(
+        file
+        for place in places
+        for file in place.iterdir()
+        if file.is_file()
+        and (file.suffix.lower() in _DOCUMENTS or file.stem.upper() in ("LICENSE", "LICENCE"))
+    )
+    with open(path, "rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    relative = lambda p: p.relative_to(folder).as_posix()
+    documents = tuple(relative(p) for p in beside if p != path)
+    return Source(relative(path), digest, terms or Terms(), documents)
+
+
+def begin(builder: tfds.core.DatasetBuilder, sources: Iterable[Source]) -> None:
+    """Writes into the dataset's folder what it is made from."""
+    config = builder.builder_config
+    document = {
+        "dataset": builder.info.full_name,
+        "rebuild": _command(builder),
+        "made_by": {"package": "anime_pt", **_versions()},
+        "config": {f: getattr(config, f) for f in _fields(config)},
+        "sources": [dataclasses.asdict(s) for s in sources],
+    }
+    _save(builder, document)
+
+
+def finish(builder: tfds.core.DatasetBuilder) -> None:
+    """Reads a built dataset once, adds counts and hashes to its card; does nothing if they are there."""
+    path = pathlib.Path(builder.data_dir) / _JSON
+    if not path.exists():
+        return
+    document = json.loads(path.read_text())
+    if "splits" in document:
+        return
+    document["splits"] = {split: _contents(builder, split) for split in builder.info.splits}
+    (path.parent / _TEXT).write_text(_text(document))
+    _save(builder, document)
+
+
+def _save(builder: tfds.core.DatasetBuilder, document: Mapping[str, Any]) -> None:
+    path = pathlib.Path(builder.data_dir) / _JSON
+    temporary = path.with_name(f".writing-{_JSON}")
+    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    temporary.replace(path)
+
+
+def _fields(config: tfds.core.BuilderConfig) -> list[str]:
+    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+    return [f.name for f in dataclasses.fields(config) if f.name not in inherited]
+
+
+def _command(builder: tfds.core.DatasetBuilder) -> str:
+    """What builds the same again."""
+    config = builder.builder_config
+    known = [c for c in builder.BUILDER_CONFIGS if f"{config.name}-".startswith(f"{c.name}-")]
+    base = max(known, key=lambda c: len(c.name), default=config)
+    changed = [f for f in _fields(config) if getattr(config, f) != getattr(base, f)]
+    words = ["python -m tfds_builders.build", f"{builder.name}/{base.name}"]
+    words += [f"--set={f}={shlex.quote(str(getattr(config, f)))}" for f in changed]
+    words += ["--manual_dir=FOLDER_OF_THE_SOURCES"] if builder.needs_manual_dir else []
+    return " ".join(words)
+
+
+def _versions() -> dict[str, str]:
+    """Version of the package and, in a checkout of the repository, the commit."""
+    root = pathlib.Path(__file__).parent.parent
+    out = {"version": importlib.metadata.version("anime_pt")}
+    if (root / ".git").exists():
+        git = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
+        done = subprocess.run(git, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            out["commit"] = done.stdout.strip()
+    return out
+
+
+def _contents(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, Any]:
+    features = builder.info.features
+    images = [n for n, f in features.items() if isinstance(f, tfds.features.Image)]
+    texts = [n for n, f in features.items() if isinstance(f, tfds.features.Text)]
+    stored = builder.as_data_source(split, decoders=dict.fromkeys(images, tfds.decode.SkipDecoding()))
+    total, counts = 0, {name: Counter() for name in texts}
+    for i in tqdm(range(len(stored)), unit="example", desc=f"data card of {builder.info.full_name} {split}"):
+        example = stored[i]
+        total = (total + int.from_bytes(digest(example), "big")) % _MODULUS
+        for name in texts:
+            counts[name][example[name].decode()] += 1
+    return {
+        "examples": len(stored),
+        "sha256": f"{total:064x}",
+        "counts": {name: dict(sorted(of.items())) for name, of in counts.items()},
+    }
+
+
+def digest(example: Mapping[str, Any]) -> bytes:
+    """SHA-256 of an example: its features by name, nested ones with a slash."""
+    hashed = hashlib.sha256()
+    for name, value in sorted(_flat(example).items()):
+        if isinstance(value, bytes):
+            kind, data = "bytes", value
+        else:
+            array = np.asarray(value)
+            kind, data = f"{array.dtype.str}{array.shape}", np.ascontiguousarray(array).tobytes()
+        hashed.update(f"{name} {kind} {len(data)}\n".encode() + data)
+    return hashed.digest()
+
+
+def _flat(example: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out = {}
+    for name, value in example.items():
+        out |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
+    return out
+
+
+def _text(card: Mapping[str, Any]) -> str:
+    made_by = " ".join(f"{k} {v}" for k, v in card["made_by"].items() if k != "package")
+    lines = [
+        f"# {card['dataset']}",
+        "",
+        f"Made by {card['made_by']['package']}, {made_by}. To build it again:",
+        "",
+    ]
+    lines += [f"    {card['rebuild']}", "", "## Licences", "", *_licences(card["sources"]), "## Counts", ""]
+    kinds = list(next(iter(card["splits"].values()))["counts"])
+    lines += _table(
+        ("split", "examples", *(f"{k}s" for k in kinds)),
+        [(s, of["examples"], *(len(of["counts"][k]) for k in kinds)) for s, of in card["splits"].items()],
+    )
+    for split, of in card["splits"].items():
+        for kind in kinds:
+            names = list(of["counts"][kind].items())
+            more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+            shown = ", ".join([*(f"{n} ({c})" for n, c in names[:_SHOWN]), *more])
+            lines += [f"{kind}s of {split}: {shown}", ""]
+    lines += [
+        "## Hashes",
+        "",
+        "Sums of the SHA-256 of the examples, whatever their order (see `card.py`).",
+        "",
+    ]
+    lines += _table(("split", "hash"), [(s, f"`{of['sha256']}`") for s, of in card["splits"].items()])
+    lines += ["## Config, with its seeds", ""]
+    lines += _table(("field", "value"), card["config"].items())
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _licences(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not sources:
+        return [
+            "Everything comes from seeds and from the code, which is under Apache-2.0; no file of others.",
+            "",
+        ]
+    rows = []
+    for s in sources:
+        terms = s["terms"]
+        said = [f"{k}: {v}" for k, v in terms["fields"].items()]
+        said += [f"**{terms['forbids']}**"] if terms["forbids"] else []
+        said += [f"see {d}" for d in s["documents"]]
+        license_ = terms["license"] or "the file says nothing"
+        rows.append((s["name"], license_, terms["author"], "; ".join(said), f"`{s['sha256']}`"))
+    return _table(("file", "licence", "author", "terms", "sha256"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    cell = lambda value: " ".join(str(value).split()).replace("|", "\\|")
+    row = lambda cells: f"| {' | '.join(map(cell, cells))} |"
+    return [row(head), "|" + "---|" * len(head), *map(row, rows), ""]
