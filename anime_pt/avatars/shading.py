@@ -105,7 +105,6 @@ def _surface(planes, t, x, y, material, surfaces, textures, lens, factor):
         surfaces.sphere_modes[material],
     )
     alpha = colors[material, 3] if mode == BLEND else one
-    red, green, blue = colors[material, 0], colors[material, 1], colors[material, 2]
     coverage = one
     lit = _at(planes, t, _LIGHT, dx, dy)
     u, v = _at(planes, t, _U, dx, dy), _at(planes, t, _V, dx, dy)
@@ -119,24 +118,27 @@ def _surface(planes, t, x, y, material, surfaces, textures, lens, factor):
         light_y = (light_y - lit * planes[t, _Q + 2]) * distance
     # How much n.l changes over one pixel: steps are averaged over it, so that they do not flicker.
     spread = (abs(np.float32(light_x)) + abs(np.float32(light_y))) * factor
+    tr, tg, tb = one, one, one
     if textures.levels[material] > 0:
         r, g, b, a = texture_color(textures, material, int(planes[t, _LEVEL]), u, v)
         scale = byte
         coverage = a * byte
         if mode == MASK:
             scale, coverage = one / max(a, one), one
-        red, green, blue = red * (r * scale), green * (g * scale), blue * (b * scale)
+        tr, tg, tb = r * scale, g * scale, b * scale
+    red, green, blue = colors[material, 0] * tr, colors[material, 1] * tg, colors[material, 2] * tb
     if shading == MTOON:
-        slope = min(surfaces.steps[material, 0], 1.0 / max(spread, 1e-6))
-        light = np.float32(min(1.0, max(0.0, 0.5 + (lit + surfaces.steps[material, 1]) * slope)))
-        r, g, b = np.float32(255), np.float32(255), np.float32(255)
         row = SHADE * count + material
         if textures.levels[row] > 0:
             r, g, b, a = texture_color(textures, row, int(planes[t, _SHADE_LEVEL]), u, v)
-        scale = coverage * byte * (one - light)
-        red = red * light + surfaces.shade_colors[material, 0] * r * scale
-        green = green * light + surfaces.shade_colors[material, 1] * g * scale
-        blue = blue * light + surfaces.shade_colors[material, 2] * b * scale
+            scale = coverage * byte
+            tr, tg, tb = r * scale, g * scale, b * scale
+        slope = min(surfaces.steps[material, 0], 1.0 / max(spread, 1e-6))
+        light = np.float32(min(1.0, max(0.0, 0.5 + (lit + surfaces.steps[material, 1]) * slope)))
+        dark = one - light
+        red = red * light + surfaces.shade_colors[material, 0] * tr * dark
+        green = green * light + surfaces.shade_colors[material, 1] * tg * dark
+        blue = blue * light + surfaces.shade_colors[material, 2] * tb * dark
     nx, ny, nz = 0.0, 0.0, 1.0
     vx, vy, vz = 0.0, 0.0, 1.0
     has_rim = surfaces.has_rim[material]
