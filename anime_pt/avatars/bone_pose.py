@@ -20,13 +20,16 @@ class BonePose:
       rotations: (b, 4) float64 unit quaternions x, y, z, w.
       translations: (b, 3) float64 metres.
       morphs: name -> weight; names that the character lacks are ignored.
-      iks: (n,) bool, which of `Character.iks` are switched on.
+      iks: (n,) bool, which of `Character.iks` are switched on; empty for none.
+      keyed: (b,) bool, bones that the motion turns at some time: of `Character.hang`, only the others hang.
+        Empty: the bones that are turned now.
     """
 
     rotations: np.ndarray
     translations: np.ndarray
     morphs: Mapping[str, float] = dataclasses.field(default_factory=dict)
     iks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
+    keyed: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool))
 
 
 def rest(character: Character) -> BonePose:

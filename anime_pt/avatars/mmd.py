@@ -2,7 +2,7 @@
 
 Space: MMD is left-handed and faces -Z with 0.08 m to the unit, so Z is negated and triangles turn over.
 
-Weights of the kinds SDEF and QDEF are read and skinned linearly, as BDEF2 and BDEF4. Physics does not run:
+Weights of the kind SDEF are skinned spherically (`sdef`), those of QDEF as BDEF4. Physics does not run:
 hair that it would move hangs down by `Character.hang`, and skirts and capes follow their bones rigidly.
 
 Colour follows MMD under its default light: min(1, 0.6 diffuse + ambient), times the texture, times or
@@ -21,13 +21,12 @@ import pathlib
 import cv2
 import numpy as np
 
-from anime_pt.avatars import anatomy, mmd_humanoid, pmd, pmx
+from anime_pt.avatars import anatomy, mmd_humanoid, mmd_morphs, mmd_rig, pmd, pmx
 from anime_pt.avatars.binary import FormatError
-from anime_pt.avatars.character import REQUIRED_ROLES, Append, Character, Material
+from anime_pt.avatars.character import REQUIRED_ROLES, Character, Material, Terms
+from anime_pt.avatars.mmd_rig import FLIP, UNIT
 from anime_pt.avatars.textures import Textures
 
-UNIT = 0.08  # Metres.
-_FLIP = np.array([1.0, 1.0, -1.0])
 _WHITE = (255, 255, 255)
 # Shared toon -> colours at rows of the ramp, of which row 0 faces the light; the others are white.
 _SHARED_TOONS = {
@@ -64,16 +63,6 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
     weights[:, 1] = 1 - weights[:, 0]
     joints = np.zeros((len(v), 4), np.int32)
     joints[:, :2] = v["bones"]
-    appends = []
-    for i, bone in enumerate(model.bones):
-        source, ratio = -1, 1.0
-        if bone.kind == pmd.KIND_APPEND:
-            source = bone.ik
-        elif bone.kind == pmd.KIND_APPEND_SHARE:
-            # A percentage as a signed number in an unsigned field.
-            source, ratio = bone.tail, float(np.array(bone.ik & 0xFFFF, np.uint16).view(np.int16)) / 100
-        if 0 <= source < len(model.bones) and source != i:
-            appends.append(Append(i, source, ratio))
     base = next((m.indices for m in model.morphs if m.panel == 0), None)
     faces = [m for m in model.morphs if m.panel != 0]
     materials = []
@@ -112,7 +101,6 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         outline_scale=1 - np.minimum(v["no_edge"], 1).astype(np.float32),
         materials=materials,
         runs=runs,
-        appends=appends,
         names_en=model.english.get("bones", []),
         texture_names=[m.texture.split("*")[0] for m in model.materials],
         blink=anatomy.moved_by_blinking(
@@ -128,20 +116,6 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
     weights = np.where(v.bones >= 0, np.nan_to_num(v.weights), 0).clip(0, None).astype(np.float32)
     sums = weights.sum(1, keepdims=True)
     weights = np.where(sums > 1e-6, weights / np.maximum(sums, 1e-6), np.float32([1, 0, 0, 0]))
-    appends = []
-    for i, bone in enumerate(model.bones):
-        if bone.append and 0 <= bone.append[0] < len(model.bones) and np.isfinite(bone.append[1]):
-            flags = bone.flags
-            appends.append(
-                Append(
-                    i,
-                    bone.append[0],
-                    bone.append[1],
-                    bool(flags & pmx.APPEND_ROTATION),
-                    bool(flags & pmx.APPEND_TRANSLATION),
-                    bool(flags & pmx.APPEND_LOCAL),
-                )
-            )
     read = lambda i: textures.read(model.textures[i]) if i >= 0 else None
     materials = []
     runs = np.repeat(np.arange(len(model.materials)), [m.indices // 3 for m in model.materials])
@@ -178,7 +152,6 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
         outline_scale=np.nan_to_num(v.edge_scale).clip(0, 4),
         materials=materials,
         runs=runs,
-        appends=appends,
         names_en=[b.name_en for b in model.bones],
         texture_names=[model.textures[m.texture] if m.texture >= 0 else "" for m in model.materials],
         blink=anatomy.moved_by_blinking(
@@ -257,7 +230,6 @@ def _finish(
     outline_scale,
     materials,
     runs,
-    appends,
     names_en,
     texture_names,
     blink,
@@ -269,14 +241,11 @@ def _finish(
     missing = [role for role in REQUIRED_ROLES if role not in humanoid]
     if missing:
         raise FormatError(f"{model.path}: not a humanoid, there are no bones for {', '.join(missing)}")
-    parents = np.array([b.parent for b in model.bones], np.int32)
-    parents[parents == np.arange(len(parents))] = -1
-    rest = np.tile(np.eye(4), (len(names), 1, 1))
-    rest[:, :3, 3] = np.array([b.position for b in model.bones]) * _FLIP * UNIT
-    positions = (positions.astype(np.float64) * _FLIP * UNIT).astype(np.float32)
-    normals = np.nan_to_num(normals.astype(np.float64) * _FLIP)
+    positions = (positions.astype(np.float64) * FLIP * UNIT).astype(np.float32)
+    normals = np.nan_to_num(normals.astype(np.float64) * FLIP)
     normals = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
     report = list(textures.report)
+    rig = mmd_rig.fields(model, report)
     character = Character(
         name=pathlib.Path(model.path).stem,
         positions=positions,
@@ -288,15 +257,18 @@ def _finish(
         triangles=np.ascontiguousarray(model.triangles[:, [0, 2, 1]]),
         triangle_materials=runs.astype(np.int32),
         materials=materials,
-        bone_names=names,
-        parents=parents,
-        rest=rest,
         humanoid=humanoid,
         landmarks={},
         report=report,
-        appends=appends,
-        twists=mmd_humanoid.twists(names, parents, humanoid),
+        twists=mmd_humanoid.twists(names, rig["parents"], humanoid),
+        kind="mmd",
+        model_name=model.name,
+        morphs=mmd_morphs.of(model),
+        terms=Terms(fields={"comment": model.comment}),
+        **rig,
     )
     character.hang = anatomy.hanging_hair(character, physics)
     anatomy.complete(character, texture_names, blink)
+    if isinstance(model, pmx.PmxModel):
+        character.sdef = mmd_morphs.sdef(model, character.rest[0, 1, 3] - model.bones[0].position[1] * UNIT)
     return character

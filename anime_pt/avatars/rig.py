@@ -1,9 +1,9 @@
-"""Forward kinematics: from a `Pose` and a `Character` to the global transforms of its bones.
+"""Forward kinematics: from a pose and a `Character` to the global transforms of its bones.
 
-Everything is computed as the change against the rest pose, in character space, so bone axes, rest poses
-(T or A) and the order of bones in the file do not matter. Limbs swing to target directions from fixed
-reference directions, which keeps their twist free of jumps. Helper bones follow MMD's append rule (PMX
-2.0/2.1 format notes, 付与): own rotation, then the source's by a ratio.
+A `BonePose` is solved in `deform`, a `Pose` here. Everything is computed as the change against the rest pose,
+in character space, so bone axes, rest poses (T or A) and the order of bones in the file do not matter. Limbs
+swing to target directions from fixed reference directions, which keeps their twist free of jumps. Helper
+bones follow MMD's append rule (PMX 2.0/2.1 format notes, 付与): own rotation, then the source's by a ratio.
 """
 
 import dataclasses
@@ -11,7 +11,8 @@ import dataclasses
 import numba
 import numpy as np
 
-from anime_pt.avatars import rotations, sdef
+from anime_pt.avatars import deform, rotations, sdef
+from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.poses import LIMBS, REFERENCE, SPINE, Pose
 
@@ -49,26 +50,6 @@ class _Plan:
     hang: np.ndarray
     pivots: np.ndarray
     leg_length: float
-
-
-def _order(parents: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Bones sorted so that parents and append sources precede; links that close a cycle are ignored."""
-    order, state = [], np.zeros(len(parents), np.int8)
-    for start in range(len(parents)):
-        stack = [start]
-        while stack:
-            bone = stack[-1]
-            if state[bone] == 0:
-                state[bone] = 1
-                for before in (int(sources[bone]), int(parents[bone])):
-                    if before >= 0 and state[before] == 0:
-                        stack.append(before)
-            else:
-                stack.pop()
-                if state[bone] == 1:
-                    state[bone] = 2
-                    order.append(bone)
-    return np.array(order, np.int32)
 
 
 def _direction(character: Character, start: str, end: str, fallback: np.ndarray) -> np.ndarray:
@@ -130,7 +111,7 @@ def _plan(character: Character) -> _Plan:
         np.linalg.norm(pivots[roles[s + "UpperLeg"]] - pivots[roles[s + "Foot"]]) for s in ("left", "right")
     ]
     plan = _Plan(
-        _order(np.asarray(character.parents), sources),
+        deform.ordered(np.asarray(character.parents), sources),
         kinds,
         rows,
         rest_directions,
@@ -245,10 +226,21 @@ def _solve(
     return changes
 
 
-def pose(character: Character, pose: Pose | None) -> np.ndarray:
-    """Global transforms (b, 4, 4) float64 of all bones, bone to character space; None gives the rest pose."""
+def pose(character: Character, pose: Pose | BonePose | None) -> np.ndarray:
+    """Global transforms (b, 4, 4) float64 of all bones, bone to character space.
+
+    Args:
+      character: whose bones.
+      pose: of any body, or of this character's own bones; None gives the rest pose.
+    """
     if pose is None:
         return character.rest.astype(np.float64)
+    globals_ = deform.globals_of(character, pose) if isinstance(pose, BonePose) else _limbs(character, pose)
+    return globals_ if character.secondary is None else character.secondary(character, globals_)
+
+
+def _limbs(character: Character, pose: Pose) -> np.ndarray:
+    """(b, 4, 4) of a pose that says where limbs point."""
     plan = _plan(character)
     spine = np.empty((5, 3, 3))
     frame = np.eye(3)
@@ -280,8 +272,6 @@ def pose(character: Character, pose: Pose | None) -> np.ndarray:
     globals_ = np.zeros((len(changes), 4, 4))
     globals_[:, :3] = changes @ character.rest
     globals_[:, 3, 3] = 1.0
-    if character.secondary is not None:
-        globals_ = character.secondary(character, globals_)
     return globals_
 
 
