@@ -1,13 +1,11 @@
 """Characters from VRM 0.x and 1.0 files, and from glTF files with a humanoid skin.
 
-Space: VRM 1.0 is that of `character`; VRM 0.x faces -Z and is turned; other glTF files are turned so that the
-left leg is on the left, and scaled if they are no size for a person. Bones keep the global rotations that
-their nodes have at rest, without scale.
+Files differ in where they face and in units, see `vrm_space`. Bones keep the global rotations that their
+nodes have at rest, without scale.
 
 Sources: glTF 2.0; vrm-c/vrm-specification 0.0, VRMC_vrm-1.0.
 """
 
-import dataclasses
 import os
 import pathlib
 from typing import NamedTuple
@@ -24,6 +22,7 @@ from anime_pt.avatars import (
     vrm_expressions,
     vrm_humanoid,
     vrm_materials,
+    vrm_space,
     vrm_springs,
 )
 from anime_pt.avatars.binary import FormatError
@@ -31,21 +30,6 @@ from anime_pt.avatars.capsules import Capsule
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_images import Images
-
-_HALF_TURN = np.diag([-1.0, 1.0, -1.0])
-# Files that give no metres: shorter or taller figures, in metres, are brought to 1.6 m.
-_HEIGHTS, _HEIGHT = (0.2, 10.0), 1.6
-
-
-@dataclasses.dataclass(frozen=True)
-class _Space:
-    """How the scene becomes character space: scaled, then turned."""
-
-    turn: np.ndarray
-    scale: float
-
-    def points(self, points: np.ndarray) -> np.ndarray:
-        return self.scale * points @ self.turn.T
 
 
 class _Surface(NamedTuple):
@@ -86,7 +70,7 @@ def load(path: str | os.PathLike) -> Character:
     surface = _merge(meshes, vrm_materials.texture_transforms(file))
     if not (surface.triangle_materials == len(materials) - 1).any():
         materials.pop()  # The one for primitives without any.
-    space = _space(file, nodes, roles, surface.positions, meshes.report)
+    space = vrm_space.of(file, nodes, roles)
     kept = _with_ancestors(
         nodes,
         {*roles.values(), *meshes.skin_joints(), *loose, *(c.node for c in colliders)}
@@ -217,23 +201,3 @@ def _merge(meshes: gltf_mesh.Meshes, transforms: list[tuple[int, np.ndarray]]) -
         uvs,
         [np.unique(np.concatenate(v)) if v else np.zeros(0, np.int32) for v in material_vertices],
     )
-
-
-def _space(
-    file: Gltf, nodes: gltf_nodes.Nodes, roles: dict[str, int], positions: np.ndarray, report: list[str]
-) -> _Space:
-    """The way to character space, see the module."""
-    if file.json.extension("VRMC_vrm") is not None:
-        return _Space(np.eye(3), 1.0)
-    if file.json.extension("VRM") is not None:
-        return _Space(_HALF_TURN, 1.0)
-    across = np.zeros(3)
-    for part in ("UpperLeg", "UpperArm"):
-        across += nodes.globals_[roles["left" + part], :3, 3] - nodes.globals_[roles["right" + part], :3, 3]
-    quarters = round(float(np.degrees(np.arctan2(across[2], across[0]))) / 90)
-    s, c = round(np.sin(quarters * np.pi / 2)), round(np.cos(quarters * np.pi / 2))
-    height = float(np.ptp(positions[:, 1]))
-    scale = 1.0 if _HEIGHTS[0] <= height <= _HEIGHTS[1] else _HEIGHT / max(height, 1e-6)
-    if scale != 1.0:
-        report.append(f"is {height:.4g} m high: brought to {_HEIGHT} m")
-    return _Space(np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]]), scale)

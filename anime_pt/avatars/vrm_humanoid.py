@@ -8,16 +8,8 @@ from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import REQUIRED_ROLES
 from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_nodes import Nodes
+from anime_pt.avatars.recording import PARENTS
 
-FINGERS = tuple(
-    f"{side}{finger}{part}"
-    for side in ("left", "right")
-    for finger, parts in {
-        "Thumb": ("Metacarpal", "Proximal", "Distal"),
-        **dict.fromkeys(("Index", "Middle", "Ring", "Little"), ("Proximal", "Intermediate", "Distal")),
-    }.items()
-    for part in parts
-)
 # VRM 0.x counts the joints of the thumb from another bone than 1.0.
 _THUMBS_0X = {
     f"{side}Thumb{old}": f"{side}Thumb{new}"
@@ -121,7 +113,7 @@ def of_names(nodes: Nodes, joints: Collection[int]) -> dict[str, int]:
         for finger, stem in _FINGER_STEMS.items():
             pattern = re.compile(f"(hand|f|finger)?({stem})(finger|proximal|intermediate|distal)?")
             bones = [n for (s, t), v in numbered.items() if s == side and pattern.fullmatch(t) for n in v]
-            names = [r for r in FINGERS if r.startswith(side + finger)]
+            names = [r for r in PARENTS if r.startswith(side + finger)]
             out.update(zip(names, sorted(bones, key=nodes.order.index), strict=False))
     out.update(_spine(nodes, numbered, out))
     return {role: node for role, node in out.items() if node is not None}
