@@ -106,12 +106,12 @@ def _draw(
     still = camera.still(character, size, yaw=yaw, pitch=pitch)
     hips = globals_[character.humanoid["hips"], :3, 3]
     seen_by = dataclasses.replace(still, center=(float(hips[0]), still.center[1], float(hips[2])))
-    frame = renderer.render(character, globals_, seen_by)
+    frame = renderer.render(character, globals_, seen_by, morphed=morphed)
     if rendering.touches_border(frame.image[..., 3]):
         # A figure that would leave the picture is centred, and gets smaller if that is not enough.
-        fitted = camera.fit(character, globals_, size, yaw=yaw, pitch=pitch, margin=0.02)
+        fitted = camera.fit(character, globals_, size, yaw=yaw, pitch=pitch, margin=0.02, morphed=morphed)
         seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
-        frame = renderer.render(character, globals_, seen_by)
+        frame = renderer.render(character, globals_, seen_by, morphed=morphed)
     return {
         "image": rendering.png(frame.over((255, 255, 255))),
         "mask": rendering.png(frame.image[..., 3:]),

@@ -23,6 +23,7 @@ import numpy as np
 
 from anime_pt.avatars import motions
 from anime_pt.avatars.binary import FormatError
+from anime_pt.pipelines import video_reader
 from tfds_builders.mmd_pairs import clips
 from tfds_builders.mmd_pairs.clips import Filmed
 from tfds_builders.unity_avatars import rendering
@@ -101,8 +102,10 @@ def _clip(
     points, motion = clips.read_keypoints(str(keypoints)), clips.load_motion(str(drive))
     fps, frames = clips.FPS, len(points)
     if film is not None:
-        facts = video.probe(film)
-        fps, frames = facts.fps, min(frames, facts.frames)
+        header = video_reader.probe(film)
+        fps = float(header.fps)
+        if header.seconds is not None:
+            frames = min(frames, round(header.seconds * fps))
     drive_fps = drive_fps or fps
     frames = min(frames, int((motion.frames - 1) / motion.fps * drive_fps + 1e-6) + 1)
     files = [p for p in (film, drive, depths, *_files(keypoints)) if p is not None]
@@ -142,7 +145,7 @@ def pictures(clip: Filmed, frames: tuple[int, ...], resolution: int) -> dict[int
     if not clip.video:
         return dict.fromkeys(frames, rendering.png(white))
     out, wanted = {}, set(frames)
-    for i, picture in enumerate(itertools.islice(video.read(clip.video), max(frames) + 1)):
+    for i, picture in enumerate(itertools.islice(video_reader.read(clip.video), max(frames) + 1)):
         if i in wanted:
             out[i] = rendering.png(_cut(picture.image, clip.box, resolution))
     if wanted - out.keys():
