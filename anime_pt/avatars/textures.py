@@ -6,7 +6,7 @@ import pathlib
 import unicodedata
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 # A texture with more pixels is not decoded; wider or higher ones are made smaller.
 _MAX_PIXELS = 1 << 26
@@ -95,12 +95,19 @@ class Textures:
         return image
 
 
-def decode(source: pathlib.Path | bytes, formats: tuple[str, ...] | None = None) -> np.ndarray:
-    """(h, w, 4) uint8 RGBA with straight alpha of a picture, made smaller if a side is above `MAX_SIDE`.
+def decode(
+    source: pathlib.Path | bytes,
+    formats: tuple[str, ...] | None = None,
+    max_side: int = MAX_SIDE,
+    upright: bool = False,
+) -> np.ndarray:
+    """(h, w, 4) uint8 RGBA with straight alpha of a picture.
 
     Args:
       source: a file, or its content.
       formats: names of Pillow's that it may have; None allows all.
+      max_side: a picture with a longer side is made smaller.
+      upright: turn it as its EXIF orientation says.
 
     Raises:
       Exception: of any kind if it is damaged; ValueError if it is too large.
@@ -111,11 +118,13 @@ def decode(source: pathlib.Path | bytes, formats: tuple[str, ...] | None = None)
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} is too large")
+        if upright:
+            image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I;16") or image.mode == "I":
             image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         image = image.convert("RGBA")
         longest = max(image.size)
-        if longest > MAX_SIDE:
-            size = tuple(max(1, round(n * MAX_SIDE / longest)) for n in image.size)
+        if longest > max_side:
+            size = tuple(max(1, round(n * max_side / longest)) for n in image.size)
             image = image.resize(size, Image.Resampling.BOX)
         return np.array(image)
