@@ -43,6 +43,7 @@ ALLOWED = {
     ),
     "anime_pt.main": ("anime_pt", "tfds_builders.build"),
     "anime_pt.sample": ("anime_pt",),
+    "anime_pt.render": ("anime_pt",),
     "anime_pt.pipelines": ("anime_pt",),
     "tfds_builders.build": ("anime_pt.command", "tfds_builders"),
     "tfds_builders.export": ("anime_pt.command", "anime_pt.data.sources", "anime_pt.pose", "tfds_builders"),

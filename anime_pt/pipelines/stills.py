@@ -1,7 +1,6 @@
 """Folders of numbered PNG files, which continue where they stopped."""
 
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -77,22 +76,23 @@ class Sequence:
                 )
         elif any(folder.glob("frame_*.png")):
             raise FileExistsError(f"{folder} has other frames: delete them, or name another folder")
-        self.rows = [json.loads(line) for line in lines[1:]]
-        kept = next((i for i in range(len(self.rows)) if not (folder / name(i)).exists()), len(self.rows))
-        self.rows = self.rows[:kept]
-        folder.mkdir(parents=True, exist_ok=True)
-        # A torn last line is dropped.
-        with files.whole(self._journal) as temporary:
-            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in (settings, *self.rows)]
-            temporary.write_text("".join(lines), encoding="utf-8")
+        self._settings = settings
+        rows = [json.loads(line) for line in lines[1:]]
+        lost = (i for i in range(len(rows)) if not (folder / name(i)).exists())
+        self.rows = rows[: next(lost, len(rows))]
+        self._begun = False
 
     def add(self, image: np.ndarray, row: Mapping[str, Any]) -> None:
         """Writes the next frame, then what is known of it."""
+        if not self._begun:
+            # Anew, because the last line may be torn.
+            with files.whole(self._journal) as temporary:
+                lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in (self._settings, *self.rows)]
+                temporary.write_text("".join(lines), encoding="utf-8")
+            self._begun = True
         save(self.folder / name(len(self.rows)), image)
         with self._journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(row) + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
         self.rows.append(dict(row))
 
 

@@ -65,6 +65,15 @@ def keeps_alpha(path: str | pathlib.Path) -> bool:
     return kind(path) != ".mp4"
 
 
+def check(path: str | pathlib.Path, fps: Fraction, count: int, size: tuple[int, int]) -> None:
+    """Raises ValueError if `write` would refuse `count` frames of (height, width) pixels."""
+    form = kind(path)
+    if form == ".gif" and fps > 50:
+        raise ValueError(f"{path}: a GIF has at most 50 frames per second, not {float(fps):g}")
+    if form == ".sheet.png":
+        sprites.grid(count, *size)
+
+
 def write(path: str | pathlib.Path, frames: Iterable[np.ndarray], fps: float | str | Fraction) -> None:
     """Writes frames as the path says, see `kind`; a file appears when it is complete.
 
@@ -79,10 +88,9 @@ def write(path: str | pathlib.Path, frames: Iterable[np.ndarray], fps: float | s
       ValueError: an unknown kind of file, no frames, frames of several shapes, or too fast for a GIF.
       FileExistsError: the folder has frames already.
     """
+    check(path, rate(fps), 1, (1, 1))
     path, fps, form = pathlib.Path(path), rate(fps), kind(path)
     frames = _same_shape(path, frames)
-    if form == ".gif" and fps > 50:
-        raise ValueError(f"{path}: a GIF has at most 50 frames per second, not {float(fps):g}")
     if form == "":
         stills.write(path, frames)
     elif form == ".sheet.png":
