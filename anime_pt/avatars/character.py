@@ -335,10 +335,16 @@ class Character:
             "bone": (self.joints, len(self.rest)),
             "parent": (self.parents + 1, len(self.rest) + 1),
         }
+        if self.sdef is not None:
+            counts["sdef vertex"] = (self.sdef.vertices, len(self.positions))
         for what, (indices, count) in counts.items():
             if indices.size and (indices.min() < 0 or indices.max() >= count):
                 raise ValueError(f"character {self.name!r}: a {what} index is outside its {count} values")
         for name in ("positions", "normals", "uvs", "joints", "weights", "outline_scale"):
             if len(getattr(self, name)) != len(self.positions):
                 raise ValueError(f"character {self.name!r}: {name} is not one for each vertex")
+        if self.sdef is not None:
+            shapes = [getattr(self.sdef, name).shape for name in ("centers", "first", "second")]
+            if shapes != [(len(self.sdef.vertices), 3)] * 3:
+                raise ValueError(f"character {self.name!r}: sdef needs three points for each of its vertices")
         self.derived["checked"] = True

@@ -15,23 +15,15 @@ from anime_pt.avatars.character import Character
 
 
 def influences(character: Character) -> tuple[np.ndarray, np.ndarray]:
-    """Indices into `rig.skinning_matrices`, and weights: (v, 4) int32 and (v, 4) float32.
-
-    Raises:
-      ValueError: if a vertex of the character's `sdef` does not exist, or its arrays differ in length.
-    """
+    """Indices into `rig.skinning_matrices`, and weights: (v, 4) int32 and (v, 4) float32."""
     spherical = character.sdef
     if spherical is None:
         return character.joints, character.weights
     if "influences" not in character.derived:
-        vertices, count = spherical.vertices, len(spherical.vertices)
-        if count and (vertices.min() < 0 or vertices.max() >= len(character.positions)):
-            raise ValueError(f"character {character.name!r}: sdef has a vertex that does not exist")
-        if any(a.shape != (count, 3) for a in (spherical.centers, spherical.first, spherical.second)):
-            raise ValueError(f"character {character.name!r}: sdef needs three points for each vertex")
+        character.check()
         joints, weights = character.joints.copy(), character.weights.copy()
-        joints[vertices, 0] = len(character.rest) + np.arange(count)
-        weights[vertices] = (1, 0, 0, 0)
+        joints[spherical.vertices, 0] = len(character.rest) + np.arange(len(spherical.vertices))
+        weights[spherical.vertices] = (1, 0, 0, 0)
         character.derived["influences"] = joints, weights
     return character.derived["influences"]
 
@@ -100,6 +92,7 @@ def with_transforms(character: Character, changes: np.ndarray) -> np.ndarray:
     spherical = character.sdef
     if spherical is None:
         return changes
+    character.check()
     joints, weights = (a[spherical.vertices, :2] for a in (character.joints, character.weights))
     arrays = (np.asarray(a, np.float64) for a in (spherical.centers, spherical.first, spherical.second))
     more = _transforms(joints, weights.astype(np.float64), *arrays, np.ascontiguousarray(changes))
