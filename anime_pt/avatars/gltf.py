@@ -74,10 +74,10 @@ class Gltf:
         version = self.json.object("asset").text("version")
         if not version.startswith("2"):
             raise FormatError(f"{self.path}: glTF version {version[:20]!r}, only 2.0 can be read")
-        for name in self.json.data.get("extensionsRequired") or ():
+        for name in self.json.texts("extensionsRequired"):
             if name not in _SUPPORTED:
                 raise FormatError(
-                    f"{self.path}: needs the glTF extension {str(name)[:60]}, which is not supported: "
+                    f"{self.path}: needs the glTF extension {name[:60]}, which is not supported: "
                     "export it without (no Draco or meshopt compression, textures as PNG or JPEG)"
                 )
         self._accessors = self.json.objects("accessors")

@@ -45,6 +45,13 @@ class Fields:
         """A string."""
         return self._get(key, str, "a string", default)
 
+    def texts(self, key: str) -> list[str]:
+        """A list of strings; a missing one is empty."""
+        values = self._get(key, list, "a list of strings", [])
+        if not all(isinstance(v, str) for v in values):
+            raise self.error(key, "must hold strings")
+        return values
+
     def flag(self, key: str, default: bool = _MISSING) -> bool:
         """True or false."""
         return self._get(key, bool, "true or false", default)

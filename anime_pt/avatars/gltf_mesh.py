@@ -217,8 +217,7 @@ class Meshes:
 
     def target_names(self, mesh: int) -> list[str]:
         """Names of a mesh's morph targets, as exporters write them into `extras`; may be too few."""
-        names = self._meshes[mesh].object("extras").data.get("targetNames")
-        return [str(n) for n in names] if isinstance(names, list) else []
+        return self._meshes[mesh].object("extras").texts("targetNames")
 
     def mesh_count(self) -> int:
         """How many meshes the file has."""
