@@ -1,0 +1,336 @@
+"""A recorded motion on any character, whatever the rest poses, bone names and proportions of the two.
+
+Both skeletons are first brought to one T pose in thought: arms along X, legs down, toes ahead. What a bone
+has turned since then, globally, is what the character's bone of the same role turns, so limbs point where
+they pointed. Roles that the recording lacks take a share of their neighbours' turns, by their place along
+the spine. Lengths scale with the leg. Then legs are solved again, see `ground`, so that soles are as high
+above the floor as in the recording, and feet that stood still stand still.
+
+On MMD models, inverse kinematics of driven limbs is off, and twist bones take the twist of arms and wrists.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from anime_pt.avatars import deform, expressions, ground, quaternions
+from anime_pt.avatars.bone_pose import BonePose
+from anime_pt.avatars.character import Character
+from anime_pt.avatars.recording import Recording, hierarchy
+
+_SIDES = {"left": 1.0, "right": -1.0}
+_SPINE = ("spine", "chest", "upperChest")
+_LEG = ("UpperLeg", "LowerLeg", "Foot")
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyedPerformance:
+    """Keys of one character's bones at a constant rate; a `motions.Performance`.
+
+    Attributes:
+      fps: keys per second.
+      bones: (k,) indices of the bones that turn.
+      turns: (t, k, 4) local rotations, see `BonePose`.
+      carriers: (c,) indices of the bones that move.
+      moves: (t, 3) metres by which they do.
+      morphs: name -> (t,) weights.
+      iks: (n,) bool, which are on.
+      count: of the character's bones.
+    """
+
+    fps: float
+    bones: np.ndarray
+    turns: np.ndarray
+    carriers: np.ndarray
+    moves: np.ndarray
+    morphs: Mapping[str, np.ndarray]
+    iks: np.ndarray
+    count: int
+
+    def pose(self, seconds: float) -> BonePose:
+        """The pose at a time; before the start and after the end it holds."""
+        at = float(np.clip(seconds * self.fps, 0, len(self.turns) - 1))
+        first = min(int(at), max(len(self.turns) - 2, 0))
+        second, share = min(first + 1, len(self.turns) - 1), at - first
+        mix = lambda values: (1 - share) * values[first] + share * values[second]
+        rotations = np.tile(quaternions.IDENTITY, (self.count, 1))
+        rotations[self.bones] = quaternions.slerp(self.turns[first], self.turns[second], share)
+        translations = np.zeros((self.count, 3))
+        translations[self.carriers] = mix(self.moves)
+        morphs = {name: float(mix(weights)) for name, weights in self.morphs.items()}
+        return BonePose(rotations, translations, morphs, self.iks)
+
+
+def _to_t_pose(rest: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Role -> (4,) smallest rotation from a rest pose to the T pose; the trunk stands in both."""
+    out: dict[str, np.ndarray] = {}
+    for side, sign in _SIDES.items():
+        for chain, to in (
+            (("UpperArm", "LowerArm", "Hand"), np.array([sign, 0.0, 0.0])),
+            (_LEG, np.array([0.0, -1.0, 0.0])),
+        ):
+            turn = quaternions.IDENTITY
+            for part, end in itertools.pairwise(chain):
+                if side + part in rest and side + end in rest:
+                    along = rest[side + end] - rest[side + part]
+                    turn = quaternions.multiply(quaternions.swing(quaternions.rotate(turn, along), to), turn)
+                out[side + part] = turn
+        for role, above in hierarchy(rest).items():
+            # Hands and fingers come along with the arm.
+            if role.startswith(side) and role not in out and above in out and "Foot" not in role:
+                out[role] = out[above]
+        ahead = rest.get(side + "Toes", np.zeros(3)) - rest.get(side + "Foot", np.zeros(3))
+        ahead = ahead * (1, 0, 1)
+        if ahead[2] > 0:
+            out |= dict.fromkeys((side + "Foot", side + "Toes"), quaternions.swing(ahead, [0.0, 0.0, 1.0]))
+        else:
+            out.pop(side + "Toes", None)
+    return {role: out.get(role, quaternions.IDENTITY) for role in rest}
+
+
+def _spread(turns: dict[str, np.ndarray], wanted: list[str]) -> dict[str, np.ndarray]:
+    """Turns of the character's bones of the spine, by their place along it between hips and neck."""
+    knots = [turns[role] for role in ("hips", *_SPINE) if role in turns]
+    if len(knots) == 1:
+        knots *= 2
+    out = {}
+    for i, role in enumerate(wanted):
+        place = (i + 1) / len(wanted) * (len(knots) - 1)
+        low = min(int(place), len(knots) - 2)
+        out[role] = quaternions.slerp(knots[low], knots[low + 1], place - low)
+    return out
+
+
+def _turns(recording: Recording, rest: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Role of the character -> (t, 4) global turns since its own rest, by directions alone."""
+    own, other = _to_t_pose(rest), _to_t_pose(recording.rest)
+    since = {
+        role: quaternions.multiply(turns, quaternions.inverse(other[role]))
+        for role, turns in recording.rotations.items()
+    }
+    out = {role: turns for role, turns in since.items() if role in rest and role not in _SPINE}
+    out |= _spread(since, [role for role in _SPINE if role in rest])
+    if "neck" in rest and "neck" not in since and "head" in since:
+        top = [r for r in ("hips", *_SPINE) if r in since][-1]
+        out["neck"] = quaternions.slerp(since[top], since["head"], 0.5)
+    return {role: quaternions.multiply(turns, own[role]) for role, turns in out.items()}
+
+
+class _Body:
+    """Global turns and places of a character's bones over time, from the turns wanted of some.
+
+    Attributes:
+      locals: bone -> (t, 4) turns against the parent, of the bones that are wanted to turn.
+      places: bone -> (t, 3), before any bone moves.
+    """
+
+    def __init__(self, character: Character, wanted: Mapping[int, np.ndarray], bones: Collection[int]):
+        """Follows the rig to `bones`, which may be all of `wanted` (bone -> (t, 4) global turns) or some."""
+        parents = np.asarray(character.parents, int)
+        sources = np.full(len(parents), -1)
+        appends = {a.bone: a for a in character.appends if a.rotates}
+        for bone, append in appends.items():
+            sources[bone] = append.source
+        needed: set[int] = set()
+        todo = list(bones)
+        while todo:
+            bone = int(todo.pop())
+            if bone >= 0 and bone not in needed:
+                needed.add(bone)
+                todo += [parents[bone], sources[bone]]
+        parts = _twisting(character)
+        pivots = character.rest[:, :3, 3]
+        still = np.broadcast_to(quaternions.IDENTITY, next(iter(wanted.values())).shape)
+        self.locals: dict[int, np.ndarray] = {}
+        self.places: dict[int, np.ndarray] = {}
+        turns: dict[int, np.ndarray] = {}
+        against: dict[int, np.ndarray] = {}  # Turns against the parent, what was appended included.
+        for bone in (b for b in map(int, deform.ordered(parents, sources)) if b in needed):
+            parent = int(parents[bone])
+            above = turns.get(parent, still)
+            copied = still
+            if bone in appends and (source := int(sources[bone])) in turns:
+                turn = turns[source] if appends[bone].local else against[source]
+                copied = quaternions.slerp(still, turn, appends[bone].ratio)
+            against[bone] = copied
+            if bone in wanted:
+                own = quaternions.multiply(quaternions.inverse(above), wanted[bone])
+                own = quaternions.multiply(own, quaternions.inverse(copied))
+                if bone in parts:
+                    axis, keeps_twist = parts[bone]
+                    twist = quaternions.twist(own, axis)
+                    own = twist if keeps_twist else quaternions.multiply(own, quaternions.inverse(twist))
+                self.locals[bone] = own
+                against[bone] = quaternions.multiply(own, copied)
+            turns[bone] = quaternions.multiply(above, against[bone])
+            known = parent in self.places
+            offset = pivots[bone] - (pivots[parent] if known else 0.0)
+            self.places[bone] = (self.places[parent] if known else 0.0) + quaternions.rotate(above, offset)
+
+
+def _twisting(character: Character) -> dict[int, tuple[np.ndarray, bool]]:
+    """Bone -> (3,) unit axis of its limb, and whether it only twists about it (else it never does)."""
+    out = {}
+    for role, bone in character.twists.items():
+        side = "left" if role.startswith("left") else "right"
+        before = character.humanoid[side + {"LowerArm": "UpperArm", "Hand": "LowerArm"}[role[len(side) :]]]
+        along = character.rest[character.humanoid[role], :3, 3] - character.rest[before, :3, 3]
+        axis = quaternions.unit(character.fixed_axes.get(bone, along))
+        out |= {before: (axis, False), bone: (axis, True)}
+    return out
+
+
+def _carriers(character: Character) -> list[int]:
+    """The bones that move the whole body: the lowest above hips and spine that no helper copies."""
+    sources = {a.source for a in character.appends}
+    parents = character.parents
+
+    def path(role: str) -> list[int]:
+        out = [int(character.humanoid[role])]
+        while parents[out[-1]] >= 0 and int(parents[out[-1]]) not in out:
+            out.append(int(parents[out[-1]]))
+        return out
+
+    hips, spine = path("hips"), path("spine")
+    both = [bone for bone in hips if bone in spine]
+    free = [bone for bone in both if bone not in sources]
+    return free[:1] or both[-1:] or [hips[-1], spine[-1]]
+
+
+def _legs_scale(recording: Recording, rest: Mapping[str, np.ndarray]) -> tuple[float, float, bool]:
+    """Lengths of the recording's and the character's leg, and whether the recording has legs."""
+
+    def length(of: Mapping[str, np.ndarray]) -> float:
+        legs = [[of[side + part] for part in _LEG] for side in _SIDES]
+        return float(np.mean([np.linalg.norm(np.diff(leg, axis=0), axis=1).sum() for leg in legs]))
+
+    if all(side + part in recording.rotations for side in _SIDES for part in _LEG):
+        return length(recording.rest), length(rest), True
+    return float(recording.rest["hips"][1]), float(rest["hips"][1]), False
+
+
+def perform(recording: Recording, character: Character) -> KeyedPerformance:
+    """Fits a recording to a character.
+
+    Raises:
+      ValueError: if the recording has no hips, or its legs or the character's have no length.
+    """
+    rest = {role: character.rest[bone, :3, 3] for role, bone in character.humanoid.items()}
+    if "hips" not in recording.rotations or not recording.frames:
+        raise ValueError(f"motion {recording.name!r}: it has no hips, so it cannot move a body")
+    source_leg, leg, has_legs = _legs_scale(recording, rest)
+    if min(source_leg, leg) < 1e-3:
+        raise ValueError(f"motion {recording.name!r} on {character.name!r}: legs without length")
+    scale = leg / source_leg
+    turns = _turns(recording, rest)
+    carriers = _carriers(character)
+    humanoid = character.humanoid
+    driven = {humanoid[role]: turn for role, turn in turns.items()}
+    for bone in carriers:
+        if len(carriers) == 1:
+            # What stands beside the hips and the spine, such as a cape, turns with them.
+            driven.setdefault(bone, turns["hips"])
+    for role, bone in character.twists.items():
+        side = "left" if role.startswith("left") else "right"
+        turned = role if role.endswith("Hand") else side + "UpperArm"
+        if turned in turns:
+            driven[bone] = turns[turned]
+    sockets = [humanoid[side + "UpperLeg"] for side in _SIDES]
+    places = _Body(character, driven, sockets).places
+    moves = _hips_goal(recording, rest, scale, has_legs) - (places[sockets[0]] + places[sockets[1]]) / 2
+    if has_legs:
+        hips = {side: places[bone] + moves for side, bone in zip(_SIDES, sockets, strict=True)}
+        moves[:, 1] -= _ground_legs(recording, character, turns, hips, source_leg, leg)
+        driven |= {humanoid[side + part]: turns[side + part] for side in _SIDES for part in _LEG}
+    goals = {bone for i in character.iks for bone in (i.goal, i.effector)} - {
+        humanoid[side + "Foot"] for side in _SIDES
+    }
+    # Where a model has no toes, the role may be a goal or a tip: turning that would do nothing, or harm.
+    driven = {bone: turn for bone, turn in driven.items() if bone not in goals}
+    body = _Body(character, driven, driven)
+    bones = np.array(sorted(driven))
+    return KeyedPerformance(
+        recording.fps,
+        bones,
+        np.stack([body.locals[b] for b in bones], 1),
+        np.array(carriers),
+        moves,
+        expressions.renamed(recording.morphs, [m.name for m in character.morphs]),
+        np.array([not any(link.bone in driven for link in i.links) for i in character.iks], bool),
+        len(character.parents),
+    )
+
+
+def _middle(of: Mapping[str, np.ndarray]) -> np.ndarray:
+    return (of["leftUpperLeg"] + of["rightUpperLeg"]) / 2
+
+
+def _hips_goal(
+    recording: Recording, rest: Mapping[str, np.ndarray], scale: float, has_legs: bool
+) -> np.ndarray:
+    """(t, 3) where the middle between the hip joints should be, before legs are solved."""
+    if not has_legs:
+        return _middle(rest) + scale * (recording.hips - recording.rest["hips"])
+    offset = _middle(recording.rest) - recording.rest["hips"]
+    goal = scale * (recording.hips + quaternions.rotate(recording.rotations["hips"], offset))
+    # Ankles of different heights above the sole, such as heels, lift the whole body.
+    ankle = lambda of: (of["leftFoot"][1] + of["rightFoot"][1]) / 2
+    goal[:, 1] += ankle(rest) - scale * ankle(recording.rest)
+    return goal
+
+
+def _ground_legs(
+    recording: Recording,
+    character: Character,
+    turns: dict[str, np.ndarray],
+    hips: Mapping[str, np.ndarray],
+    source_leg: float,
+    leg: float,
+) -> np.ndarray:
+    """Solves the legs, changing `turns` of thighs and shins in place.
+
+    Args:
+      recording, character: as of `perform`.
+      turns: role -> (t, 4) global turns since rest.
+      hips: side -> (t, 3) hip joints.
+      source_leg, leg: lengths in metres.
+
+    Returns:
+      (t,) metres by which the hips sink so that standing feet are within reach.
+    """
+    scale, source = leg / source_leg, recording.positions()
+    rest = {role: character.rest[bone, :3, 3] for role, bone in character.humanoid.items()}
+    goals, straight, drops = {}, {}, []
+    for side in _SIDES:
+        foot, place = side + "Foot", source[side + "Foot"]
+        theirs = ground.guessed_sole(recording.rest[foot], recording.rest.get(side + "Toes"), source_leg)
+        ours = ground.sole(character, side, leg)
+        low, rolled = ground.lowest(recording.rotations[foot], theirs)
+        our_low, our_rolled = ground.lowest(turns[foot], ours)
+        height = place[:, 1] + low
+        goal = scale * (place + rolled) - our_rolled
+        goal[:, 1] = scale * height - our_low
+        goals[side] = goal
+        far = np.linalg.norm(place - source[side + "UpperLeg"], axis=1)
+        straight[side] = far / source_leg
+        rise = np.clip(height / (0.1 * source_leg), 0.0, 1.0)
+        stands = 1.0 - rise**2 * (3.0 - 2.0 * rise)
+        drops.append(ground.hip_drop(hips[side], goal, leg, straight[side], stands))
+    drop = (drops[0] ** 4 + drops[1] ** 4) ** 0.25
+    own = _to_t_pose(rest)
+    for side in _SIDES:
+        upper, lower, foot = (side + part for part in _LEG)
+        to_t = quaternions.multiply(turns[upper], quaternions.inverse(own[upper]))
+        hip = hips[side] - drop[:, None] * np.array([0.0, 1.0, 0.0])
+        turns[upper], turns[lower] = ground.reach(
+            turns[upper],
+            turns[lower],
+            rest[lower] - rest[upper],
+            rest[foot] - rest[lower],
+            quaternions.rotate(to_t, np.array([1.0, 0.0, 0.0])),
+            goals[side] - hip,
+            straight[side],
+        )
+    return drop
