@@ -10,9 +10,10 @@
 `--to=imagefolder`: Hugging Face's imagefolder, `datasets.load_dataset("imagefolder", data_dir=...)`.
 
     SPLIT/*.png
-    SPLIT/metadata.jsonl                      a line for each example: file_name (of pairs anime_file_name and
-                                              human_file_name), keypoints [[x, y, visibility], ...] with null
-                                              for unknown coordinates, and everything else that is small
+    SPLIT/metadata.jsonl                      a line for each example: file_name (of pairs
+                                              anime_image_file_name and human_image_file_name),
+                                              keypoints [[x, y, visibility], ...] with null where unknown, and
+                                              everything else that is small
 
 `--to=patn`: what PATN, pose-gan and their successors read.
 
@@ -205,9 +206,13 @@ def _imagefolder(split: Split, folder: pathlib.Path) -> None:
         for name, example in split:
             row = {}
             for view in split.views:
-                kind = view.removesuffix("image")
-                row[f"{kind}file_name"] = f"{name}_{kind}".rstrip("_") + ".png"
-                (images / row[f"{kind}file_name"]).write_bytes(example[view])
+                file, key = (
+                    (f"{name}.png", "file_name")
+                    if len(split.views) == 1
+                    else (f"{name}_{view}.png", f"{view}_file_name")
+                )
+                (images / file).write_bytes(example[view])
+                row[key] = file
             row |= split.small(example)
             metadata.write(json.dumps(row, ensure_ascii=False) + "\n")
 

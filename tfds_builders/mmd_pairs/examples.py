@@ -17,6 +17,7 @@ from anime_pt.pose.skeletons import OPENPOSE_18
 from tfds_builders.mmd_pairs import film, human
 from tfds_builders.mmd_pairs.clips import Clip, Filmed, Performed, moment
 from tfds_builders.unity_avatars import rendering
+from tfds_builders.unity_avatars.pictures import png
 from tfds_builders.unity_avatars.subjects import Subject
 
 _CAMERA = 2  # Name of the random stream.
@@ -113,8 +114,8 @@ def _draw(
         seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
         frame = renderer.render(character, globals_, seen_by, morphed=morphed)
     return {
-        "image": rendering.png(frame.over((255, 255, 255))),
-        "mask": rendering.png(frame.image[..., 3:]),
+        "image": png(frame.over((255, 255, 255))),
+        "mask": png(frame.image[..., 3:]),
         "keypoints": keypoints.project(character, globals_, seen_by, frame),
         "joints": keypoints.positions(character, globals_).astype(np.float32),
         "camera": seen_by.matrix.astype(np.float32),

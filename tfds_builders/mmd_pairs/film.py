@@ -26,7 +26,7 @@ from anime_pt.avatars.binary import FormatError
 from anime_pt.pipelines import video_reader
 from tfds_builders.mmd_pairs import clips
 from tfds_builders.mmd_pairs.clips import Filmed
-from tfds_builders.unity_avatars import rendering
+from tfds_builders.unity_avatars.pictures import png
 from tfds_builders.unity_avatars.subjects import stamp
 
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif")
@@ -143,11 +143,11 @@ def pictures(clip: Filmed, frames: tuple[int, ...], resolution: int) -> dict[int
     """PNG of some frames of a clip, cut to its box; white where there is no video, or beyond its border."""
     white = np.full((resolution, resolution, 3), 255, np.uint8)
     if not clip.video:
-        return dict.fromkeys(frames, rendering.png(white))
+        return dict.fromkeys(frames, png(white))
     out, wanted = {}, set(frames)
     for i, picture in enumerate(itertools.islice(video_reader.read(clip.video), max(frames) + 1)):
         if i in wanted:
-            out[i] = rendering.png(_cut(picture.image, clip.box, resolution))
+            out[i] = png(_cut(picture.image, clip.box, resolution))
     if wanted - out.keys():
         raise FormatError(f"{clip.video}: ends before frame {min(wanted - out.keys())}, which has keypoints")
     return out

@@ -33,7 +33,8 @@ class MmdPairsConfig(tfds.core.BuilderConfig):
       length: of a procedural motion in frames, 30 per second.
       takes: motions that each costume performs, of those of its split; 0 stands for all.
       every: only each such frame of a clip is looked at.
-      min_change: frames nearer than this to one that is kept are redundant, see `planning`; 0 keeps all.
+      min_change: in standing heights; a frame in which no joint is as far as this from where it is in one
+        that is kept is redundant, see `planning`. 0 keeps all.
       min_keypoints: of 18 that must be found in a frame of a video.
       yaw, pitch: largest turn of the camera of a procedural clip to either side, in degrees.
       supersample: samples per pixel and axis.
@@ -49,7 +50,7 @@ class MmdPairsConfig(tfds.core.BuilderConfig):
     length: int = 180
     takes: int = 6
     every: int = 6
-    min_change: float = 0.02
+    min_change: float = 0.05
     min_keypoints: int = 12
     yaw: float = 40.0
     pitch: float = 8.0

@@ -1,9 +1,9 @@
 """Which frames of which motions by which characters become examples; nothing is drawn to find out.
 
 Tan's pairs take every sixth frame of a clip and drop redundant ones. How near is redundant is not known to
-us: here a frame goes if every joint, on average, is nearer than `min_change` standing heights to where it was
-in a frame of the same clip that stays. Joints are those of one figure in 3D about the middle of its hips, so
-what stays does not depend on the character, and a human frame stays or goes with its anime frames.
+us: here a frame goes if no joint is `min_change` standing heights or more away from where it was in some
+frame of the same clip that stays. Joints are those of one figure in 3D about the middle of its hips, so what
+stays does not depend on the character, and a human frame stays or goes with its anime frames.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ Named = TypeVar("Named")
 def novel(joints: np.ndarray, min_change: float) -> np.ndarray:
     """Which of (t, k, 3) joints to keep, from the first on: (n,) indices.
 
-    A row is kept if its mean distance, over the k joints, to each row kept before is at least `min_change`.
+    A row is kept if, from each row kept before, some joint is at least `min_change` away.
     """
     kept: list[int] = []
     for i, row in enumerate(joints):
-        distances = np.linalg.norm(joints[kept] - row, axis=-1).mean(-1)
+        distances = np.linalg.norm(joints[kept] - row, axis=-1).max(-1)
         if not len(kept) or distances.min() >= min_change:
             kept.append(i)
     return np.array(kept, int)
