@@ -100,7 +100,7 @@ def test_matcap_is_added_after_shading():
 
 
 def test_matcap_of_a_wall_in_perspective():
-    """Its axes are square to the ray: where that is slanted, a facing wall shows what is beside the middle."""
+    """Its axes are square to the ray: at the sides, a wall that faces the camera shows its sides."""
     black = dataclasses.replace(
         MTOON, color=(0, 0, 0, 1), shade_color=(0, 0, 0), sphere=matcap(), sphere_mode="add"
     )
