@@ -56,7 +56,7 @@ _FORMAT = flags.DEFINE_enum(
     "Format of the joints (default: coco for a .json file, openpose for a folder).",
 )
 _DRAW = flags.DEFINE_boolean("draw_keypoints", False, "Draw the joints over the pictures.")
-_THREADS = flags.DEFINE_integer("threads", os.cpu_count(), "Pictures that are drawn at once.", 1, 64)
+_THREADS = flags.DEFINE_integer("threads", min(os.cpu_count() or 1, 16), "Pictures drawn at once.", 1, 64)
 flags.mark_flags_as_required(["character", "out"])
 
 # What decides how pictures look.
@@ -92,12 +92,13 @@ def main(_: Sequence[str]) -> None:
 
     with _interruptible(form):
         if len(rows) < clip.count:
-            images = _images(clip, _view(clip), background, rows)
-            if sequence:
-                for image in images:
-                    sequence.add(image, rows[-1])
-            else:
-                video.write(_OUT.value, images, fps)
+            # Closed at once, or the progress bar is drawn again behind the last message.
+            with contextlib.closing(_images(clip, _view(clip), background, rows)) as images:
+                if sequence:
+                    for image in images:
+                        sequence.add(image, rows[-1])
+                else:
+                    video.write(_OUT.value, images, fps)
     print(_OUT.value)
     if _KEYPOINTS.value:
         _write_keypoints(pathlib.Path(_KEYPOINTS.value), kind, clip, rows)
@@ -217,14 +218,15 @@ def _light(values: list[str]) -> tuple[float, float, float]:
 
 def _format() -> str:
     """Format of the keypoints."""
-    is_file = (_KEYPOINTS.value or "").lower().endswith(".json")
-    if not _KEYPOINTS.value or _FORMAT.value is None:
-        return "coco" if is_file else "openpose"
-    if not is_file and _FORMAT.value != "openpose":
+    path = _KEYPOINTS.value or ""
+    suffix = "" if path.endswith(("/", os.sep)) else pathlib.Path(path).suffix.lower()
+    if suffix not in ("", ".json"):
         raise ValueError(
-            f"--keypoints_format={_FORMAT.value} is one file: end its name in .json, not {_KEYPOINTS.value}"
+            f"--keypoints must be a .json file, or a folder (no suffix, or a / at the end), got {path}"
         )
-    return _FORMAT.value
+    if _FORMAT.value in ("coco", "anime_pt") and path and not suffix:
+        raise ValueError(f"--keypoints_format={_FORMAT.value} is one file: end its name in .json, not {path}")
+    return _FORMAT.value or ("coco" if suffix else "openpose")
 
 
 def _check_floats() -> None:

@@ -64,6 +64,15 @@ def test_python(clone):
     assert out.strip() == "(20, 3) (512, 512, 3) (512, 512, 4)"
 
 
+def test_rendering(clone):
+    (block,) = blocks("tested render")
+    run(["bash", "-euo", "pipefail", "-c", block], clone)
+    clips = clone / "runs" / "clips"
+    for name in ("dance.mp4", "dance.json", "frames/frame_00029.png"):
+        assert (clips / name).stat().st_size > 500, name
+    assert len(list((clips / "poses").glob("*_keypoints.json"))) == 30
+
+
 def test_ci_runs_the_readmes_test_command():
     (command,) = blocks("test command")
     assert command.count("\n") == 1

@@ -112,8 +112,12 @@ def fitted(
 
     `progress` wraps the moments that are looked at.
     """
-    moments = map(clip.moment, progress(clip.times()))
-    seen_from = camera.fit_clip(clip.character, moments, clip.size, yaw, pitch, roll, margin, fov)
+
+    def moments():
+        for seconds in progress(clip.times()):
+            yield clip.moment(seconds)
+
+    seen_from = camera.fit_clip(clip.character, moments(), clip.size, yaw, pitch, roll, margin, fov)
     return lambda seconds: seen_from
 
 
