@@ -7,9 +7,9 @@ from anime_pt.avatars.character import Character
 
 # A foot slower than this (m/s) for as long as this (s) stands; a floor farther up than this (m) is none.
 _SLOW, _LONG, _STEP = 0.3, 0.1, 0.25
-# Reach of a leg in shares of its length. It may always be as straight as the first, and as in the recording
-# up to the second; what is beyond goes softly to zero within the third. A knee that is straighter shakes.
-_STRAIGHT, _STRAIGHTEST, _SLACK = 0.97, 0.995, 0.003
+# In leg lengths: between the first two a leg comes to be as straight as in the recording; from the third on
+# it is held back, softly, so that it never gets longer than the fourth: a straighter knee shakes.
+_BENT, _STRAIGHT, _STRETCHED, _LONGEST = 0.95, 0.985, 0.99, 0.9985
 
 
 def floor(heights: np.ndarray, speeds: np.ndarray, fps: float) -> np.ndarray:
@@ -31,7 +31,7 @@ def floor(heights: np.ndarray, speeds: np.ndarray, fps: float) -> np.ndarray:
         return np.full(len(heights), level)
     known = np.concatenate(stands)
     line = np.interp(np.arange(len(heights)), known, heights[known])
-    return smooth(line, 0.1 * fps)
+    return smooth(np.minimum(line, heights), 0.1 * fps)
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -99,30 +99,53 @@ def lowest(turns: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return low, (weights[..., None] * rolled).sum(1)
 
 
-def _reach(distance: np.ndarray, straight: np.ndarray) -> np.ndarray:
-    """Distances in leg lengths, limited softly to what a leg may reach; exact below that."""
-    limit = np.clip(straight, _STRAIGHT, _STRAIGHTEST)
-    over = np.maximum(distance - limit, 0.0)
-    return np.minimum(distance, limit) + _SLACK * over / (over + _SLACK)
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 up to 0, 1 from 1 on, smooth between."""
+    x = np.clip(x, 0.0, 1.0)
+    return x**2 * (3.0 - 2.0 * x)
+
+
+def _held_back(far: np.ndarray) -> np.ndarray:
+    """Distances in leg lengths, limited softly to what a leg reaches; exact for bent legs."""
+    room, over = _LONGEST - _STRETCHED, np.maximum(far - _STRETCHED, 0.0)
+    return np.minimum(far, _STRETCHED) + room * over / (over + room)
+
+
+def _eased(far: np.ndarray, straight: np.ndarray) -> np.ndarray:
+    """Distances in leg lengths, of which a leg that is recorded as almost straight only makes a part.
+
+    So a goal that is a little too far does not throw the knee straight in one frame.
+    """
+    over = np.maximum(far - straight, 0.0)
+    room = np.maximum(_LONGEST - straight, 0.002)
+    share = smoothstep((straight - 0.85) / 0.13)
+    return np.minimum(far, straight) + room * over / (share * over + room)
+
+
+def stands(heights: np.ndarray, leg: float) -> np.ndarray:
+    """Whether soles at these heights (...) bear the body, in [0, 1]; metres, as the length of the leg."""
+    return 1.0 - smoothstep((heights / leg - 0.02) / 0.25)
 
 
 def hip_drop(
-    hip: np.ndarray, ankle: np.ndarray, leg: float, straight: np.ndarray, bearing: np.ndarray
+    hips: np.ndarray, ankles: np.ndarray, bearing: np.ndarray, leg: float, straight: np.ndarray
 ) -> np.ndarray:
-    """(t,) metres by which the hips must sink for a leg to reach the ankle's goal.
+    """(t,) metres by which the hips must sink so that standing legs get as straight as they were recorded.
 
     Args:
-      hip: (t, 3) joints, and `ankle`: (t, 3) goals.
+      hips: (2, t, 3) joints.
+      ankles: (2, t, 3) goals.
+      bearing: (2, t) in [0, 1], see `stands`.
       leg: length in metres.
-      straight: (t,) how straight the leg is in the recording, in [0, 1]: it may be as straight here.
-      bearing: (t,) in [0, 1], whether the foot stands.
+      straight: (2, t) hip to ankle in the recording, in leg lengths.
     """
-    away = (hip - ankle) / leg
-    far = np.linalg.norm(away, axis=1)
-    reach = _reach(far, straight)
-    across = away[:, 0] ** 2 + away[:, 2] ** 2
-    drop = away[:, 1] - np.sqrt(np.maximum(reach**2 - across, 0.0))
-    return np.where(reach < far, bearing * leg * np.maximum(drop, 0.0), 0.0)
+    away = (hips - ankles) / leg
+    far = np.linalg.norm(away, axis=-1)
+    follows = smoothstep((straight - _BENT) / (_STRAIGHT - _BENT))
+    drop = leg * follows * (far - _held_back(straight)) * far / np.maximum(away[..., 1], 0.3)
+    # The leg that is farther from its foot counts more.
+    weights = (bearing**2 + 1e-6) * np.exp((drop - drop.max(0)) / (0.02 * leg))
+    return (1.0 - (1.0 - bearing**2).prod(0)) * (weights * drop).sum(0) / weights.sum(0)
 
 
 def reach(
@@ -136,14 +159,14 @@ def reach(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turns a leg so that its ankle is at a goal: the knee about its hinge, then the whole leg at the hip.
 
-    Of a leg that is there already, nothing changes.
+    Of a leg that is there already, nothing changes, unless it is stretched.
 
     Args:
       upper, lower: (t, 4) turns of thigh and shin since rest.
       thigh, shin: (3,) hip to knee and knee to ankle at rest.
       hinge: (t, 3) axis about which a straight knee bends.
       goal: (t, 3) hip to ankle.
-      straight: (t,) how straight it may get, in [0, 1].
+      straight: (t,) hip to ankle in the recording, in leg lengths.
 
     Returns:
       The turns (t, 4) of thigh and shin.
@@ -156,7 +179,7 @@ def reach(
     axis = np.cross(u, v) + 0.3 * hinge
     axis = quaternions.unit(axis - (axis * u).sum(1, keepdims=True) * u)
     far = np.linalg.norm(goal, axis=1)
-    far = (a + b) * _reach(far / (a + b), straight)
+    far = (a + b) * _held_back(_eased(far / (a + b), straight))
     across = v - (v * axis).sum(1, keepdims=True) * axis
     size = np.maximum(np.linalg.norm(across, axis=1), 1e-9)
     now = np.arctan2((np.cross(u, v) * axis).sum(1), (u * v).sum(1))

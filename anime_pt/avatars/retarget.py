@@ -23,6 +23,7 @@ from anime_pt.avatars.recording import Recording, hierarchy
 _SIDES = {"left": 1.0, "right": -1.0}
 _SPINE = ("spine", "chest", "upperChest")
 _LEG = ("UpperLeg", "LowerLeg", "Foot")
+_LEFT, _UP = np.eye(3)[:2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,7 +242,7 @@ def perform(recording: Recording, character: Character) -> KeyedPerformance:
     places = _Body(character, driven, sockets).places
     moves = _hips_goal(recording, rest, scale, has_legs) - (places[sockets[0]] + places[sockets[1]]) / 2
     if has_legs:
-        hips = {side: places[bone] + moves for side, bone in zip(_SIDES, sockets, strict=True)}
+        hips = np.stack([places[bone] for bone in sockets]) + moves
         moves[:, 1] -= _ground_legs(recording, character, turns, hips, source_leg, leg)
         driven |= {humanoid[side + part]: turns[side + part] for side in _SIDES for part in _LEG}
     goals = {bone for i in character.iks for bone in (i.goal, i.effector)} - {
@@ -267,6 +268,10 @@ def _middle(of: Mapping[str, np.ndarray]) -> np.ndarray:
     return (of["leftUpperLeg"] + of["rightUpperLeg"]) / 2
 
 
+def _half_width(of: Mapping[str, np.ndarray]) -> float:
+    return float(np.linalg.norm(of["leftUpperLeg"] - of["rightUpperLeg"])) / 2
+
+
 def _hips_goal(
     recording: Recording, rest: Mapping[str, np.ndarray], scale: float, has_legs: bool
 ) -> np.ndarray:
@@ -285,7 +290,7 @@ def _ground_legs(
     recording: Recording,
     character: Character,
     turns: dict[str, np.ndarray],
-    hips: Mapping[str, np.ndarray],
+    hips: np.ndarray,
     source_leg: float,
     leg: float,
 ) -> np.ndarray:
@@ -294,43 +299,48 @@ def _ground_legs(
     Args:
       recording, character: as of `perform`.
       turns: role -> (t, 4) global turns since rest.
-      hips: side -> (t, 3) hip joints.
+      hips: (2, t, 3) hip joints.
       source_leg, leg: lengths in metres.
 
     Returns:
-      (t,) metres by which the hips sink so that standing feet are within reach.
+      (t,) metres by which the hips sink.
     """
     scale, source = leg / source_leg, recording.positions()
     rest = {role: character.rest[bone, :3, 3] for role, bone in character.humanoid.items()}
-    goals, straight, drops = {}, {}, []
-    for side in _SIDES:
+    own = _to_t_pose(rest)
+    goals, bearing, straight = [], [], []
+    for side, sign in _SIDES.items():
         foot, place = side + "Foot", source[side + "Foot"]
         theirs = ground.guessed_sole(recording.rest[foot], recording.rest.get(side + "Toes"), source_leg)
         ours = ground.sole(character, side, leg)
         low, rolled = ground.lowest(recording.rotations[foot], theirs)
         our_low, our_rolled = ground.lowest(turns[foot], ours)
-        height = place[:, 1] + low
-        goal = scale * (place + rolled) - our_rolled
-        goal[:, 1] = scale * height - our_low
-        goals[side] = goal
-        far = np.linalg.norm(place - source[side + "UpperLeg"], axis=1)
-        straight[side] = far / source_leg
-        rise = np.clip(height / (0.1 * source_leg), 0.0, 1.0)
-        stands = 1.0 - rise**2 * (3.0 - 2.0 * rise)
-        drops.append(ground.hip_drop(hips[side], goal, leg, straight[side], stands))
-    drop = (drops[0] ** 4 + drops[1] ** 4) ** 0.25
-    own = _to_t_pose(rest)
-    for side in _SIDES:
+        height = scale * (place[:, 1] + low)
+        stands = ground.stands(height, leg)[:, None]
+        standing = scale * (place + rolled) - our_rolled
+        standing[:, 1] = height - our_low
+        flying = scale * (place - recording.rest[foot] * _UP) + rest[foot] * _UP
+        # Wide hips stand wide. Along the foot's own side a standing foot stays, though the hips turn.
+        wider = sign * (_half_width(rest) - scale * _half_width(recording.rest))
+        heading = quaternions.multiply(turns[foot], quaternions.inverse(own[foot]))
+        standing += wider * quaternions.rotate(quaternions.twist(heading, _UP), _LEFT)
+        flying += wider * quaternions.rotate(recording.rotations["hips"], _LEFT)
+        goals.append(stands * standing + (1.0 - stands) * flying)
+        bearing.append(stands[:, 0])
+        straight.append(np.linalg.norm(place - source[side + "UpperLeg"], axis=1) / source_leg)
+    drop = ground.hip_drop(hips, np.stack(goals), np.stack(bearing), leg, np.stack(straight))
+    drop = ground.smooth(drop, 0.1 * recording.fps)
+    for i, side in enumerate(_SIDES):
         upper, lower, foot = (side + part for part in _LEG)
         to_t = quaternions.multiply(turns[upper], quaternions.inverse(own[upper]))
-        hip = hips[side] - drop[:, None] * np.array([0.0, 1.0, 0.0])
+        hip = hips[i] - drop[:, None] * _UP
         turns[upper], turns[lower] = ground.reach(
             turns[upper],
             turns[lower],
             rest[lower] - rest[upper],
             rest[foot] - rest[lower],
-            quaternions.rotate(to_t, np.array([1.0, 0.0, 0.0])),
-            goals[side] - hip,
-            straight[side],
+            quaternions.rotate(to_t, _LEFT),
+            goals[i] - hip,
+            straight[i],
         )
     return drop
