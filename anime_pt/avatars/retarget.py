@@ -325,7 +325,10 @@ def _ground_legs(
         heading = quaternions.multiply(turns[foot], quaternions.inverse(own[foot]))
         standing += wider * quaternions.rotate(quaternions.twist(heading, _UP), _LEFT)
         flying += wider * quaternions.rotate(recording.rotations["hips"], _LEFT)
-        goals.append(stands * standing + (1.0 - stands) * flying)
+        goal = stands * standing + (1.0 - stands) * flying
+        # What is added to the recorded path must not shake; 0.04 s are too short to be seen as sliding.
+        extra = [ground.smooth(x, 0.04 * recording.fps) for x in (goal - scale * place).T]
+        goals.append(scale * place + np.stack(extra, 1))
         bearing.append(stands[:, 0])
         straight.append(np.linalg.norm(place - source[side + "UpperLeg"], axis=1) / source_leg)
     drop = ground.hip_drop(hips, np.stack(goals), np.stack(bearing), leg, np.stack(straight))
