@@ -29,6 +29,18 @@ _PAIRED = {
     "Shoulder": ("{}肩", "shoulder_{}", "{} shoulder"),
     "Toes": ("{}つま先", "{}足先EX", "{}つま先EX", "{}足先", "{}つま先IK", "toe_{}"),
     "Eye": ("{}目", "eye_{}", "{} eye"),
+    # Older models have no joint in the palm, and count the others alike.
+    **{f"Thumb{part}": (f"{{}}親指{i}",) for i, part in enumerate(("Metacarpal", "Proximal", "Distal"))},
+    **{
+        finger + part: tuple(f"{{}}{name}{i}" for name in names)
+        for finger, names in (
+            ("Index", ("人指", "人差指", "人差し指")),
+            ("Middle", ("中指",)),
+            ("Ring", ("薬指",)),
+            ("Little", ("小指",)),
+        )
+        for i, part in enumerate(("Proximal", "Intermediate", "Distal"), 1)
+    },
 }
 _TWISTS = {"LowerArm": ("{}腕捩", "{}腕捻", "{}腕ねじり"), "Hand": ("{}手捩", "{}手捻", "{}手ねじり")}
 

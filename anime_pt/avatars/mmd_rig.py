@@ -15,7 +15,7 @@ FLIP = np.array([1.0, 1.0, -1.0])
 TURN_FLIP = np.array([-1.0, -1.0, 1.0, 1.0])
 # PMD has no limits: a knee is known by its name. MMD gives it these when it writes PMX, and keeps half a
 # degree from straight, where the side to which it bends would be lost.
-_KNEE, _KNEE_LOW, _KNEE_HIGH = "ひざ", (np.radians(0.5), 0.0, 0.0), (np.pi, 0.0, 0.0)
+_KNEE, KNEE_LOW, KNEE_HIGH = "ひざ", (float(np.radians(0.5)), 0.0, 0.0), (float(np.pi), 0.0, 0.0)
 
 
 def fields(model: pmd.PmdModel | pmx.PmxModel, report: list[str]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _of_pmd(model: pmd.PmdModel, report: list[str]) -> dict[str, Any]:
             layers[i] = 1 + len(model.iks)
     for number, ik in enumerate(model.iks, 1):
         links = tuple(
-            IkLink(b, _KNEE_LOW, _KNEE_HIGH) if _KNEE in model.bones[b].name else IkLink(b) for b in ik.links
+            IkLink(b, KNEE_LOW, KNEE_HIGH) if _KNEE in model.bones[b].name else IkLink(b) for b in ik.links
         )
         layers[ik.bone] = number
         _add(iks, Ik(ik.bone, ik.target, links, ik.iterations, 4.0 * ik.step), model.bones[ik.bone], report)
