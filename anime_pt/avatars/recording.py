@@ -94,3 +94,31 @@ class Recording:
         from anime_pt.avatars import retarget  # It reads recordings, so it cannot be imported above.
 
         return retarget.perform(self, character)
+
+
+def record(
+    name: str,
+    fps: float,
+    character: Character,
+    globals_: np.ndarray,
+    morphs: Mapping[str, np.ndarray] | None = None,
+) -> Recording:
+    """What a character did, as a recording for others.
+
+    Args:
+      name: for people.
+      fps: frames per second.
+      character: who stands on Y = 0 at rest.
+      globals_: (t, b, 4, 4) of its bones, from `rig.pose`.
+      morphs: name -> (t,) weights.
+    """
+    turned = globals_[:, :, :3, :3] @ character.rest[:, :3, :3].swapaxes(1, 2)
+    roles = {role: bone for role, bone in character.humanoid.items() if role in PARENTS or role == "hips"}
+    return Recording(
+        name,
+        fps,
+        {role: character.rest[bone, :3, 3] for role, bone in roles.items()},
+        {role: quaternions.from_matrix(turned[:, bone]) for role, bone in roles.items()},
+        globals_[:, roles["hips"], :3, 3],
+        morphs or {},
+    )

@@ -61,7 +61,9 @@ class KeyedPerformance:
         translations = np.zeros((self.count, 3))
         translations[self.carriers] = mix(self.moves)
         morphs = {name: float(mix(weights)) for name, weights in self.morphs.items()}
-        return BonePose(rotations, translations, morphs, self.iks)
+        keyed = np.zeros(self.count, bool)
+        keyed[self.bones] = True
+        return BonePose(rotations, translations, morphs, self.iks, keyed)
 
 
 def _to_t_pose(rest: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
