@@ -213,6 +213,12 @@ def _fragment(name, x, y, vertices, mesh, surfaces, textures, lens, factor, plan
     return _surface(planes, t, x, y, material, surfaces, textures, lens, factor)
 
 
+@kernel
+def _blended_fragment(name, x, y, vertices, mesh, surfaces, textures, lens, factor, planes, ready):
+    """`_fragment` as a call: a second copy in `shade` would slow down the first."""
+    return _fragment(name, x, y, vertices, mesh, surfaces, textures, lens, factor, planes, ready)
+
+
 @inline
 def _byte(value):
     """A value in [0, 255] and beyond, rounded to uint8."""
@@ -346,7 +352,7 @@ def shade(vertices, mesh, surfaces, textures, lens, region, factor, samples, has
                         if z > written + TIE:
                             continue
                         x, y = x0 + across[s] + 0.5, y0 + down[s] + 0.5
-                        r, g, b, a = _fragment(
+                        r, g, b, a = _blended_fragment(
                             name, x, y, vertices, mesh, surfaces, textures, lens, factor, planes, ready
                         )
                         rest = one - a
