@@ -27,7 +27,7 @@ _SHAPES = {
     "MAT3": (3, 3),
     "MAT4": (4, 4),
 }
-_MAX_DECODED = 1 << 29
+_MAX_DECODED = 1 << 28
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
 # Extensions that change how the data is stored, so that a file which requires them cannot be read.
 _SUPPORTED = (
