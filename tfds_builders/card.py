@@ -10,14 +10,16 @@ and values, images as the PNG file that is stored.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import pathlib
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,51 +36,45 @@ _DOCUMENTS = (".txt", ".md", ".html", ".htm", ".pdf", ".rtf")
 _SHOWN = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A file that a dataset was made from.
+def begin(builder: tfds.core.DatasetBuilder, folder: pathlib.Path | None, files: Mapping[str, Terms]) -> None:
+    """Writes into the dataset's folder what it is made from.
 
-    Attributes:
-      name: its path below the user's folder.
-      sha256: of its bytes.
-      terms: of use, as the file says them.
-      documents: texts beside it, which may say more.
+    Args:
+      builder: of the dataset.
+      folder: of the user; files are named by their paths below it.
+      files: path -> terms of use, as the file says them.
     """
-
-    name: str
-    sha256: str
-    terms: Terms = dataclasses.field(default_factory=Terms)
-    documents: tuple[str, ...] = ()
-
-
-def source(path: pathlib.Path, folder: pathlib.Path, terms: Terms | None = None) -> Source:
-    """Reads a file below `folder` for the card."""
-    places = [p for p in path.parents if p.is_relative_to(folder)]
-    beside = sorted(
-        file
-        for place in places
-        for file in place.iterdir()
-        if file.is_file()
-        and (file.suffix.lower() in _DOCUMENTS or file.stem.upper() in ("LICENSE", "LICENCE"))
-    )
-    with open(path, "rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest()
-    relative = lambda p: p.relative_to(folder).as_posix()
-    documents = tuple(relative(p) for p in beside if p != path)
-    return Source(relative(path), digest, terms or Terms(), documents)
-
-
-def begin(builder: tfds.core.DatasetBuilder, sources: Iterable[Source]) -> None:
-    """Writes into the dataset's folder what it is made from."""
     config = builder.builder_config
     document = {
         "dataset": builder.info.full_name,
         "rebuild": _command(builder),
         "made_by": {"package": "anime_pt", **_versions()},
         "config": {f: getattr(config, f) for f in _fields(config)},
-        "sources": [dataclasses.asdict(s) for s in sources],
+        "sources": _sources(folder, {pathlib.Path(path): terms for path, terms in files.items()}),
     }
     _save(builder, document)
+
+
+def _sources(folder: pathlib.Path | None, files: Mapping[pathlib.Path, Terms]) -> list[dict[str, Any]]:
+    """Name, hash, terms and texts beside, which may say more, of each file."""
+
+    @functools.cache
+    def documents(place: pathlib.Path) -> list[str]:
+        above = documents(place.parent) if place != folder else []
+        return above + sorted(
+            f.relative_to(folder).as_posix()
+            for f in place.iterdir()
+            if f.is_file() and f not in files
+            if f.suffix.lower() in _DOCUMENTS or f.stem.upper() in ("LICENSE", "LICENCE")
+        )
+
+    out = []
+    for path in sorted(files):
+        with open(path, "rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+        name, terms = path.relative_to(folder).as_posix(), dataclasses.asdict(files[path])
+        out.append({"name": name, "sha256": digest, "terms": terms, "documents": documents(path.parent)})
+    return out
 
 
 def finish(builder: tfds.core.DatasetBuilder) -> None:
@@ -207,14 +203,26 @@ def _licences(sources: Sequence[Mapping[str, Any]]) -> list[str]:
             "",
         ]
     rows = []
-    for s in sources:
+    for s in _together(sources):
         terms = s["terms"]
         said = [f"{k}: {v}" for k, v in terms["fields"].items()]
         said += [f"**{terms['forbids']}**"] if terms["forbids"] else []
         said += [f"see {d}" for d in s["documents"]]
         license_ = terms["license"] or "the file says nothing"
-        rows.append((s["name"], license_, terms["author"], "; ".join(said), f"`{s['sha256']}`"))
+        rows.append((s["name"], license_, terms["author"], "; ".join(said), s["sha256"]))
     return _table(("file", "licence", "author", "terms", "sha256"), rows)
+
+
+def _together(sources: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The same, but long runs of files of a folder that say the same as one."""
+    alike = lambda s: (str(pathlib.PurePath(s["name"]).parent), s["terms"], s["documents"])
+    for (folder, *_), run in itertools.groupby(sources, alike):
+        run = list(run)
+        if len(run) <= _SHOWN:
+            yield from run
+        else:
+            name = f"{folder}/* ({len(run)} files)"
+            yield {**run[0], "name": name, "sha256": f"each in {_JSON}"}
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -34,6 +34,7 @@ from tensorflow_datasets.core import example_serializer, file_adapters
 from tensorflow_datasets.core import writer as tfds_writer
 from tqdm import tqdm
 
+from anime_pt.avatars.character import Terms
 from tfds_builders import card
 
 Example = tuple[str | int, dict[str, Any]]
@@ -46,10 +47,12 @@ class Shard:
     Attributes:
       examples: called in the writing process; yields (key, example). Must pickle.
       count: how many it yields.
+      files: of the user's, that it is made from: paths and terms of use, for the data card.
     """
 
     examples: Callable[[], Iterator[Example]]
     count: int
+    files: tuple[tuple[str, Terms], ...] = ()
 
 
 class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -86,10 +89,6 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         except AssertionError as error:  # What TFDS raises for a folder that is absent or empty.
             raise FileNotFoundError(f"{error} (give the folder with --manual_dir)") from error
 
-    def _sources(self, manual_dir: pathlib.Path | None) -> Sequence[card.Source]:
-        """The user's files that the dataset is made from, for its card."""
-        return ()
-
     def download_and_prepare(self, **options):
         """As TFDS's own; then completes the dataset's card, see `card`."""
         super().download_and_prepare(**options)
@@ -118,7 +117,8 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 self._write_on_beam(parts, missing, download_config)
             else:
                 self._write_in_pool(parts, missing, total=sum(s.count for s in tasks.values()))
-            card.begin(self, self._sources(manual_dir))
+            files = dict(file for of_split in shards.values() for s in of_split for file in s.files)
+            card.begin(self, manual_dir, files)
             self._gather(parts, shards)
 
     def _gather(self, parts: pathlib.Path, shards: Mapping[str, Sequence[Shard]]) -> None:

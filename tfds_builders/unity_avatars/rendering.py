@@ -6,17 +6,18 @@ be written in any order, by any number of processes, and any example can be rend
 
 import collections
 import dataclasses
+import functools
 import hashlib
-import itertools
 import threading
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
-from anime_pt.avatars import camera, keypoints, poses, rasterise, rig
-from anime_pt.avatars.character import Character
+from anime_pt.avatars import camera, keypoints, motions, poses, rasterise, rig
+from anime_pt.avatars.character import Character, Terms
+from tfds_builders.unity_avatars import actions
+from tfds_builders.unity_avatars.actions import Clip
+from tfds_builders.unity_avatars.examples import Examples
 from tfds_builders.unity_avatars.subjects import Subject
 
 # Names of the random streams, so that one more draw in one of them moves no other.
@@ -48,68 +49,37 @@ class View:
 
 
 @dataclasses.dataclass(frozen=True)
-class Examples(Sequence):
-    """A split: every subject in every pose, subject by subject, as TFDS reads them back. Pickles.
+class Subjects(Examples):
+    """Every subject in every pose, subject by subject.
 
     Attributes:
       view: how they are drawn.
       subjects: who is drawn.
       poses: how many poses each subject takes.
+      clips: the motions that poses are cut from; without any, poses are drawn at random.
     """
 
     view: View
     subjects: tuple[Subject, ...]
     poses: int
+    clips: tuple[Clip, ...] = ()
 
     def __len__(self) -> int:
         return len(self.subjects) * self.poses
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return _as_read(self.render(index))
+    def make(self, index: int) -> tuple[str, dict[str, Any]]:
+        place, pose = divmod(index, self.poses)
+        subject = self.subjects[place]
+        action = actions.moment(self.clips, pose, self.poses) if self.clips else None
+        return f"{subject.character}/{subject.costume}/{pose:05d}", render(subject, pose, self.view, action)
 
-    def render(self, index: int) -> dict[str, Any]:
-        """The features of an example, images as arrays; raises IndexError outside the split."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"example {index} of {len(self)}")
-        subject, pose = divmod(index, self.poses)
-        return render(self.subjects[subject], pose, self.view)
+    def cut(self, start: int, stop: int) -> tuple["Subjects", int]:
+        first, last = start // self.poses, -(-stop // self.poses)
+        return dataclasses.replace(self, subjects=self.subjects[first:last]), start - first * self.poses
 
-    def written(self, start: int, stop: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Keys and features of some examples, images as PNG."""
-        for index in range(start, stop):
-            example = self.render(index)
-            key = f"{example['character']}/{example['costume']}/{example['pose']['index']:05d}"
-            yield key, example | {name: png(example[name]) for name in ("image", "mask")}
-
-    def pieces(self, size: int) -> list["Piece"]:
-        """Cuts the split into runs of about `size` examples, equal but for one."""
-        bounds = np.linspace(0, len(self), max(1, round(len(self) / size)) + 1).round().astype(int).tolist()
-        out = []
-        for start, stop in itertools.pairwise(bounds):
-            first, last = start // self.poses, -(-stop // self.poses)
-            few = dataclasses.replace(self, subjects=self.subjects[first:last])
-            out.append(Piece(few, start - first * self.poses, stop - first * self.poses))
-        return out
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """The examples of one shard. Pickles; called in the writer."""
-
-    examples: Examples
-    start: int
-    stop: int
-
-    def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        return self.examples.written(self.start, self.stop)
-
-
-def _as_read(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _as_read(v) for name, v in value.items()}
-    if isinstance(value, str):
-        return value.encode()
-    return value.item() if isinstance(value, np.generic) else value
+    def files(self) -> tuple[tuple[str, Terms], ...]:
+        models = [(subject.path, subject.terms) for subject in self.subjects if subject.path]
+        return (*models, *((clip.path, Terms()) for clip in self.clips))
 
 
 class Characters:
@@ -161,34 +131,63 @@ def renderer(size: int, supersample: int) -> rasterise.Renderer:
     return kept
 
 
-def render(subject: Subject, pose_index: int, view: View) -> dict[str, Any]:
-    """One example: features of `unity_avatars`, images as arrays."""
+@functools.lru_cache(maxsize=4)
+def _performance(subject: Subject, clip: Clip) -> motions.Performance:
+    return actions.load(clip).on(loaded(subject))
+
+
+def render(
+    subject: Subject, pose_index: int, view: View, action: tuple[Clip, float] | None = None
+) -> dict[str, Any]:
+    """One example: features of `unity_avatars`, images as arrays.
+
+    Args:
+      subject: who is drawn.
+      pose_index: decides on the pose, the camera and the light.
+      view: how.
+      action: clip and seconds that decide on the pose instead.
+    """
     character = loaded(subject)
     who = () if view.shared_poses else (_stable_number(subject.character), _stable_number(subject.costume))
     draw = lambda stream: np.random.default_rng((view.seed, stream, pose_index, *who))
-    pose, turn = poses.sample(draw(_POSE)), draw(_CAMERA)
+    turn = draw(_CAMERA)
     yaw, pitch = turn.uniform(-view.yaw, view.yaw), turn.uniform(-view.pitch, view.pitch)
     light = (
         _turned_light(*draw(_LIGHT).uniform(-view.light, view.light, 2)) if view.light else rasterise.LIGHT
     )
 
-    globals_ = rig.pose(character, pose)
     seen_by = camera.still(character, view.resolution, yaw=yaw, pitch=pitch)
+    if action:
+        clip, seconds = action
+        globals_, morphed = motions.moment(character, _performance(subject, clip), seconds)
+        # The camera walks with the figure, but does not rise and sink with it.
+        hips = globals_[character.humanoid["hips"], :3, 3]
+        seen_by = dataclasses.replace(seen_by, center=(float(hips[0]), seen_by.center[1], float(hips[2])))
+        parameters = np.full(poses.FLAT_SIZE, np.nan, np.float32)
+    else:
+        clip, seconds, morphed = None, 0.0, None
+        pose = poses.sample(draw(_POSE))
+        globals_, parameters = rig.pose(character, pose), pose.to_array()
     drawing = renderer(view.resolution, view.supersample)
-    frame = drawing.render(character, globals_, seen_by, light=light)
+    frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
     if touches_border(frame.image[..., 3]):
         # One scale per character keeps it steady in motion; a figure that would leave the picture is
         # centred, and gets less if that is not enough.
         fitted = camera.fit(character, globals_, view.resolution, yaw=yaw, pitch=pitch, margin=0.02)
         seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
-        frame = drawing.render(character, globals_, seen_by, light=light)
+        frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
     return {
         "image": frame.over((255, 255, 255)),
         "mask": frame.image[..., 3:],
         "keypoints": keypoints.project(character, globals_, seen_by, frame).astype(np.float32),
         "character": subject.character,
         "costume": subject.costume,
-        "pose": {"index": np.int32(pose_index), "parameters": pose.to_array()},
+        "motion": clip.name if clip else "",
+        "pose": {
+            "index": np.int32(pose_index),
+            "parameters": parameters,
+            "seconds": np.float32(seconds),
+        },
         "camera": {
             "yaw": np.float32(yaw),
             "pitch": np.float32(pitch),
@@ -216,11 +215,3 @@ def touches_border(alpha: np.ndarray) -> bool:
 def _stable_number(name: str) -> int:
     # Not hash(), which differs between processes.
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-
-
-def png(image: np.ndarray) -> bytes:
-    """An image (h, w, c) uint8, of one channel or RGB, as PNG."""
-    ok, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    if not ok:
-        raise ValueError(f"could not encode an image of shape {image.shape}")
-    return data.tobytes()

@@ -1,4 +1,4 @@
-"""The unity_avatars dataset: posed anime characters with exact keypoints, rendered while it is built."""
+"""The unity_avatars dataset: posed anime characters with exact keypoints, rendered here or in Unity."""
 
 import dataclasses
 import pathlib
@@ -8,12 +8,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from anime_pt.avatars import poses
+from anime_pt.avatars import files, poses
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders import sharded
-from tfds_builders.unity_avatars import rendering, subjects
+from tfds_builders.unity_avatars import actions, exported, rendering, solo, subjects
+from tfds_builders.unity_avatars.examples import Examples
 
 RESOLUTIONS = (64, 128, 256, 512, 1024)
+# What configs are made from and called after -> the first words of their descriptions.
+SOURCES = {
+    "procedural": "Characters from seeds; nothing is downloaded",
+    "rigged": "The MMD, VRM and glTF characters in the manual folder",
+    "vrm": "The VRM characters in the manual folder",
+    "export": "Frames that the exporter wrote in a Unity project",
+    "solo": "Figures in a SOLO folder, which Unity Perception writes",
+}
+_MODELS = {"rigged": files.SUFFIXES, "vrm": (".vrm",)}
 _EXAMPLES_PER_SHARD = 256
 
 
@@ -23,15 +33,21 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
 
     Attributes:
       resolution: side of the images in pixels.
-      source: "procedural" (characters from seeds) or "rigged" (PMD and PMX files in the manual folder).
+      source: one of `SOURCES`. Of what follows, "export" reads `split` and "solo" nothing.
       characters: how many procedural ones.
-      costumes: of each procedural character; a rigged one has as many as files.
+      costumes: of each procedural character; others have as many as files.
       poses: of each costume.
-      shared_poses: all costumes take the same poses, as in the PSGAN paper; else each its own.
+      motions: take poses from the motions in the manual folder, where there are any, cut at equal strides
+        from all of them; else poses are random.
+      shared_poses: all costumes take the same random poses, seen from the same side, as in the PSGAN paper;
+        else each its own.
       yaw, pitch: largest turn of the camera to either side, in degrees.
       light: largest turn of the light to either side, up and down, in degrees.
       supersample: samples per pixel and axis.
       seed: of characters, poses, cameras and lights.
+      split: what no two of train, validation and test share: "character", or "costume" for sets with few
+        characters.
+      rights_held: take characters whose terms forbid to pass on what is made of them.
     """
 
     resolution: int
@@ -39,16 +55,20 @@ class UnityAvatarsConfig(tfds.core.BuilderConfig):
     characters: int = 120
     costumes: int = 2
     poses: int = 50
+    motions: bool = True
     shared_poses: bool = False
     yaw: float = 40.0
     pitch: float = 8.0
     light: float = 0.0
     supersample: int = 2
     seed: int = 0
+    split: str = "character"
+    rights_held: bool = False
 
     def __post_init__(self):
-        if self.source not in ("procedural", "rigged"):
-            raise ValueError(f"source must be procedural or rigged, got {self.source!r}")
+        for field, known in (("source", SOURCES), ("split", ("character", "costume"))):
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} must be one of {', '.join(known)}, got {getattr(self, field)!r}")
         for field in ("resolution", "characters", "costumes", "poses", "supersample"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
@@ -64,17 +84,20 @@ class Builder(sharded.ShardedBuilder):
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {
-        "1.1.0": "The direction of the light is recorded, and can vary.",
+        "1.1.0": "VRM and glTF characters; motions; folders from Unity. Light and motion are recorded.",
         "1.0.0": "Procedural and MMD characters.",
     }
     BUILDER_CONFIGS = [
         *(
             UnityAvatarsConfig(
-                name=f"procedural_{r}",
-                description=f"Characters from seeds, {r}x{r}. Nothing is downloaded.",
-                resolution=r,
+                name=f"{source}_{side}",
+                description=f"{text}, {side}x{side}.",
+                resolution=side,
+                source=source,
+                poses=50 if source == "procedural" else 600,
             )
-            for r in RESOLUTIONS
+            for source, text in SOURCES.items()
+            for side in RESOLUTIONS
         ),
         UnityAvatarsConfig(
             name="procedural_1024_paper",
@@ -85,44 +108,41 @@ class Builder(sharded.ShardedBuilder):
             poses=600,
             shared_poses=True,
         ),
-        *(
-            UnityAvatarsConfig(
-                name=f"rigged_{r}",
-                description=f"The PMD and PMX characters in the manual folder, {r}x{r}.",
-                resolution=r,
-                source="rigged",
-                poses=600,
-            )
-            for r in RESOLUTIONS
-        ),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    `rigged_*` renders the .pmd and .pmx characters below the manual folder, one folder for each character;
-    several models in it are its costumes. `procedural_*` needs no file.
+    `rigged_*` and `vrm_*` render the characters below the manual folder (.pmd, .pmx, .vrm, .glb, .gltf), one
+    folder for each; several models in it are its costumes. They perform the motions there (.vmd, .vrma,
+    .bvh). `export_*` takes folders that the exporter wrote in Unity, `solo_*` those of Unity Perception.
+    `procedural_*` needs no file.
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
         side = self.builder_config.resolution
+        floats = lambda *shape: tfds.features.Tensor(shape=shape, dtype=np.float32)
+        common = {
+            "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
+            "mask": tfds.features.Image(shape=(side, side, 1), encoding_format="png"),
+            "keypoints": floats(len(AVATAR_20), 3),
+            "character": tfds.features.Text(),
+        }
+        costumed = {**common, "costume": tfds.features.Text(), "motion": tfds.features.Text()}
+        rendered = {
+            **costumed,
+            "pose": {"index": np.int32, "parameters": floats(poses.FLAT_SIZE), "seconds": np.float32},
+            "camera": {"yaw": np.float32, "pitch": np.float32, "matrix": floats(3, 4)},
+            "light": floats(3),
+        }
+        of_source = {
+            "export": {
+                **costumed,
+                "frame": np.int32,
+                "bones": floats(len(exported.BONES), 3),
+                "camera": {"view": floats(4, 4), "projection": floats(4, 4)},
+            },
+            "solo": {**common, "sequence": np.int32, "step": np.int32, "instance": np.int32},
+        }
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
-                    "mask": tfds.features.Image(shape=(side, side, 1), encoding_format="png"),
-                    "keypoints": tfds.features.Tensor(shape=(len(AVATAR_20), 3), dtype=np.float32),
-                    "character": tfds.features.Text(),
-                    "costume": tfds.features.Text(),
-                    "pose": {
-                        "index": np.int32,
-                        "parameters": tfds.features.Tensor(shape=(poses.FLAT_SIZE,), dtype=np.float32),
-                    },
-                    "camera": {
-                        "yaw": np.float32,
-                        "pitch": np.float32,
-                        "matrix": tfds.features.Tensor(shape=(3, 4), dtype=np.float32),
-                    },
-                    "light": tfds.features.Tensor(shape=(3,), dtype=np.float32),
-                }
-            ),
+            features=tfds.features.FeaturesDict(of_source.get(self.builder_config.source, rendered)),
             homepage="https://arxiv.org/abs/1809.01890",
         )
 
@@ -130,8 +150,18 @@ class Builder(sharded.ShardedBuilder):
     def needs_manual_dir(self) -> bool:
         return self.builder_config.source != "procedural"
 
-    def examples(self, manual_dir: pathlib.Path | None) -> Mapping[str, rendering.Examples]:
+    def examples(self, manual_dir: pathlib.Path | None) -> Mapping[str, Examples]:
         config = self.builder_config
+        if config.source == "export":
+            return {
+                split: exported.Frames(config.resolution, tuple(rows))
+                for split, rows in self._split(exported.rows(manual_dir)).items()
+            }
+        if config.source == "solo":
+            return {
+                split: solo.Figures(config.resolution, tuple(figures))
+                for split, figures in solo.split(solo.figures(manual_dir)).items()
+            }
         view = rendering.View(
             config.resolution,
             config.supersample,
@@ -141,30 +171,33 @@ class Builder(sharded.ShardedBuilder):
             config.shared_poses,
             config.seed,
         )
+        who, clips = self._cast(manual_dir)
         return {
-            split: rendering.Examples(view, tuple(who), config.poses)
-            for split, who in subjects.split_by_character(self._subjects(manual_dir)).items()
+            split: rendering.Subjects(view, tuple(some), config.poses, tuple(clips))
+            for split, some in self._split(who).items()
         }
+
+    def _split(self, items: Sequence[subjects.Item]) -> dict[str, list[subjects.Item]]:
+        if self.builder_config.split == "character":
+            return subjects.split_by_character(items)
+        return subjects.split_by(items, lambda item: f"{item.character}/{item.costume}", "costume")
 
     def _shards(self, manual_dir: pathlib.Path | None) -> Mapping[str, Sequence[sharded.Shard]]:
-        return {
-            split: [
-                sharded.Shard(piece, piece.stop - piece.start)
-                for piece in examples.pieces(_EXAMPLES_PER_SHARD)
-            ]
-            for split, examples in self.examples(manual_dir).items()
-        }
+        examples = self.examples(manual_dir)
+        return {split: of_split.shards(_EXAMPLES_PER_SHARD) for split, of_split in examples.items()}
 
-    def _subjects(self, manual_dir: pathlib.Path | None) -> list[subjects.Subject]:
+    def _cast(self, manual_dir: pathlib.Path | None) -> tuple[list[subjects.Subject], list[actions.Clip]]:
+        """Who is rendered, and the motions that they perform."""
         config = self.builder_config
-        if config.source == "rigged":
-            found, remarks = subjects.rigged_subjects(manual_dir)
-            for line in remarks:
-                print(f"warning: {line}", file=sys.stderr)
-            return found
-        first = config.seed * 1_000_000
-        return [
-            subjects.Subject(f"procedural_{first + i}", str(c), seed=first + i, costume_seed=c)
-            for i in range(config.characters)
-            for c in range(config.costumes)
-        ]
+        if config.source == "procedural":
+            first = config.seed * 1_000_000
+            return [
+                subjects.Subject(f"procedural_{first + i}", str(c), seed=first + i, costume_seed=c)
+                for i in range(config.characters)
+                for c in range(config.costumes)
+            ], []
+        who, remarks = subjects.rigged_subjects(manual_dir, _MODELS[config.source], config.rights_held)
+        clips, more = actions.find(manual_dir) if config.motions else ([], [])
+        for line in (*remarks, *more):
+            print(f"warning: {line}", file=sys.stderr)
+        return who, clips
