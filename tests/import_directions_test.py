@@ -46,7 +46,8 @@ ALLOWED = {
     "anime_pt.render": ("anime_pt",),
     "anime_pt.pipelines": ("anime_pt",),
     "tfds_builders.build": ("anime_pt.command", "tfds_builders"),
-    "tfds_builders.export": ("anime_pt.command", "anime_pt.data.sources", "anime_pt.pose", "tfds_builders"),
+    "tfds_builders.export": ("anime_pt.command", "tfds_builders.exports"),
+    "tfds_builders.exports": ("anime_pt.data.sources", "anime_pt.pose", "tfds_builders.mmd_pairs.pairs"),
     # Videos are read in one place, which imports nothing of ours.
     "tfds_builders": ("anime_pt.pose", "anime_pt.avatars", "anime_pt.pipelines.video_reader"),
     "configs": ("anime_pt.arguments",),
