@@ -175,10 +175,8 @@ def test_keypoints_on_their_pixels():
     frame = rasterise.Renderer(256).render(tiny, globals_, view)
     points = keypoints.project(tiny, globals_, view, frame)
     joints = keypoints.positions(tiny, globals_)
-    marks = scene(*((square(0.012), RED) for _ in joints))
+    marks = scene(*((square(0.012), dataclasses.replace(RED, double_sided=True)) for _ in joints))
     marks.positions += np.repeat(joints, 4, 0).astype(np.float32)
-    for material in marks.materials:
-        material.double_sided = True
     drawn = rasterise.Renderer(256).render(marks, marks.rest, view, outline=0.0)
     owners = marks.triangle_materials[drawn.triangles.clip(0)]
     owners[drawn.triangles < 0] = -1
