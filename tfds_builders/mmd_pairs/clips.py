@@ -74,6 +74,10 @@ class Clip(Protocol):
         """Frames in which enough of the human was found."""
         ...
 
+    def files(self) -> list[str]:
+        """Paths of the user's files that it is made of."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Performed:
@@ -94,6 +98,10 @@ class Performed:
     def usable(self, min_keypoints: int) -> list[int]:
         """All: nothing had to be found."""
         return list(range(self.frames))
+
+    def files(self) -> list[str]:
+        """None."""
+        return []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +143,10 @@ class Filmed:
         found = (read_keypoints(self.keypoints)[: self.frames, :, 2] > 0).sum(1)
         return np.flatnonzero(found >= min_keypoints).tolist()
 
+    def files(self) -> list[str]:
+        of_keypoints = map(str, keypoint_files(pathlib.Path(self.keypoints)))
+        return [*of_keypoints, *filter(None, (self.drive, self.video, self.depths))]
+
     def depth(self, frame: int) -> float:
         """Depth of the middle of the hips in the unit of `depth.txt`, NaN where there is none."""
         if not self.depths:
@@ -149,6 +161,11 @@ def load_motion(path: str) -> motions.Motion | Poses:
         joints = openmmd.read_positions(pathlib.Path(path))
         return Poses(pathlib.Path(path).parent.name, FPS, tuple(openmmd.poses(joints)))
     return motions.load(path)
+
+
+def keypoint_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """The file itself, or the OpenPose files of a folder."""
+    return sorted(path.glob("*_keypoints.json")) if path.is_dir() else [path]
 
 
 def read_keypoints(path: str) -> np.ndarray:

@@ -77,8 +77,8 @@ def _example(
     character = rendering.loaded(subject)
     anime = _draw(renderer, character, _performance(clip, subject), seconds, yaw, pitch)
     if isinstance(clip, Filmed):
-        pictures = film.pictures(clip, wanted, view.resolution)
-        of_human = film.example(clip, frame, pictures[frame], view.resolution)
+        cut = film.cuts(clip, wanted, view.resolution)[frame]
+        of_human = film.example(clip, frame, cut, view.resolution)
     else:
         figure = _figure(clip.seed)
         drawn = _draw(renderer, figure, _motion(clip).on(figure), seconds, yaw, pitch)

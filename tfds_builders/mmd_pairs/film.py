@@ -18,7 +18,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from anime_pt.avatars import motions
@@ -26,7 +25,7 @@ from anime_pt.avatars.binary import FormatError
 from anime_pt.pipelines import video_reader
 from tfds_builders.mmd_pairs import clips
 from tfds_builders.mmd_pairs.clips import Filmed
-from tfds_builders.unity_avatars.pictures import png
+from tfds_builders.unity_avatars.pictures import png, square
 from tfds_builders.unity_avatars.subjects import stamp
 
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif")
@@ -108,7 +107,7 @@ def _clip(
             frames = min(frames, round(header.seconds * fps))
     drive_fps = drive_fps or fps
     frames = min(frames, int((motion.frames - 1) / motion.fps * drive_fps + 1e-6) + 1)
-    files = [p for p in (film, drive, depths, *_files(keypoints)) if p is not None]
+    files = [p for p in (film, drive, depths, *clips.keypoint_files(keypoints)) if p is not None]
     return Filmed(
         folder.name,
         str(keypoints),
@@ -123,10 +122,6 @@ def _clip(
     )
 
 
-def _files(path: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(path.glob("*_keypoints.json")) if path.is_dir() else [path]
-
-
 def _box(points: np.ndarray, path: pathlib.Path) -> tuple[int, int, int]:
     """Left, top and side of the square that the figure stays in."""
     seen = points[points[..., 2] > 0][:, :2]
@@ -139,7 +134,7 @@ def _box(points: np.ndarray, path: pathlib.Path) -> tuple[int, int, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def pictures(clip: Filmed, frames: tuple[int, ...], resolution: int) -> dict[int, bytes]:
+def cuts(clip: Filmed, frames: tuple[int, ...], resolution: int) -> dict[int, bytes]:
     """PNG of some frames of a clip, cut to its box; white where there is no video, or beyond its border."""
     white = np.full((resolution, resolution, 3), 255, np.uint8)
     if not clip.video:
@@ -147,25 +142,15 @@ def pictures(clip: Filmed, frames: tuple[int, ...], resolution: int) -> dict[int
     out, wanted = {}, set(frames)
     for i, picture in enumerate(itertools.islice(video_reader.read(clip.video), max(frames) + 1)):
         if i in wanted:
-            out[i] = png(_cut(picture.image, clip.box, resolution))
+            out[i] = png(_cut(picture.image, clip, resolution))
     if wanted - out.keys():
         raise FormatError(f"{clip.video}: ends before frame {min(wanted - out.keys())}, which has keypoints")
     return out
 
 
-def _cut(image: np.ndarray, box: tuple[int, int, int], resolution: int) -> np.ndarray:
-    """The square (left, top, side) of an image, scaled to `resolution`; white beyond its border."""
-    left, top, side = box
-    height, width = image.shape[:2]
-    out = np.full((side, side, 3), 255, np.uint8)
-    rows, columns = slice(max(top, 0), min(top + side, height)), slice(max(left, 0), min(left + side, width))
-    part = image[rows, columns]
-    y, x = rows.start - top, columns.start - left
-    out[y : y + part.shape[0], x : x + part.shape[1]] = part
-    smaller = side > resolution
-    return cv2.resize(
-        out, (resolution, resolution), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    )
+def _cut(image: np.ndarray, clip: Filmed, resolution: int) -> np.ndarray:
+    empty = np.zeros((*image.shape[:2], 1), np.uint8)
+    return square(image, empty, np.zeros((0, 3)), clip.box, resolution)[0]
 
 
 def example(clip: Filmed, frame: int, picture: bytes, resolution: int) -> dict[str, Any]:

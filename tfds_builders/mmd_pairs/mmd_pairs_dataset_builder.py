@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
+from anime_pt.avatars.character import Terms
 from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
 from tfds_builders import sharded
 from tfds_builders.mmd_pairs import film, human, planning
@@ -176,7 +177,7 @@ class Builder(sharded.ShardedBuilder):
     def _subjects(self, manual_dir: pathlib.Path | None) -> list[Subject]:
         config = self.builder_config
         if config.source != "procedural":
-            subjects, remarks = rigged_subjects(manual_dir / "characters")
+            subjects, remarks = rigged_subjects(manual_dir / "characters", rights_held=config.rights_held)
             for line in remarks:
                 print(f"warning: {line}", file=sys.stderr)
             return subjects
@@ -192,4 +193,6 @@ def _shard(view: View, piece: Sequence[tuple[Clip, Subject, int]]) -> sharded.Sh
     clips = tuple(dict.fromkeys(c for c, _, _ in piece))
     subjects = tuple(dict.fromkeys(s for _, s, _ in piece))
     plan = tuple((clips.index(c), subjects.index(s), frame) for c, s, frame in piece)
-    return sharded.Shard(Examples(view, clips, subjects, plan), len(plan))
+    files = [(s.path, s.terms) for s in subjects if s.path]
+    files += [(path, Terms()) for clip in clips for path in clip.files()]
+    return sharded.Shard(Examples(view, clips, subjects, plan), len(plan), tuple(files))

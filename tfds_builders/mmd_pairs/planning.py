@@ -6,7 +6,6 @@ frame of the same clip that stays. Joints are those of one figure in 3D about th
 stays does not depend on the character, and a human frame stays or goes with its anime frames.
 """
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -18,7 +17,7 @@ from anime_pt.avatars.camera import drawn_vertices
 from anime_pt.avatars.character import Character
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders.mmd_pairs.clips import Clip, moment
-from tfds_builders.unity_avatars.subjects import Subject, split_by_character
+from tfds_builders.unity_avatars.subjects import Subject, split_by, split_by_character
 
 Named = TypeVar("Named")
 
@@ -65,15 +64,9 @@ def split(clips: Sequence[Clip], subjects: Sequence[Subject]) -> dict[str, tuple
     """
     if len(clips) < 3 or len({s.character for s in subjects}) < 3:
         return {"train": (list(clips), list(subjects))}
+    of_clips = split_by(clips, lambda clip: clip.name, "motion")
     of_characters = split_by_character(subjects)
-    order = sorted(clips, key=lambda c: hashlib.sha256(c.name.encode()).digest())
-    held_out = max(1, round(0.1 * len(order)))
-    of_clips = {
-        "train": order[2 * held_out :],
-        "validation": order[:held_out],
-        "test": order[held_out : 2 * held_out],
-    }
-    return {s: (sorted(of_clips[s], key=lambda c: c.name), of_characters[s]) for s in of_clips}
+    return {name: (of_clips[name], of_characters[name]) for name in of_clips}
 
 
 def takes(clips: Sequence[Clip], subjects: Sequence[Subject], each: int) -> list[tuple[Clip, Subject]]:
