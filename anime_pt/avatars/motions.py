@@ -5,44 +5,30 @@ import os
 import pathlib
 import re
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from anime_pt.avatars import bone_pose, bvh_recording, morphs, poses, procedural, recording, rig, vrma
+from anime_pt.avatars import (
+    bone_pose,
+    bvh_recording,
+    morphs,
+    poses,
+    procedural,
+    recording,
+    rig,
+    vmd_motion,
+    vrma,
+)
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.morphs import Morphed
+from anime_pt.avatars.performance import Motion, Performance
+
+__all__ = ["SUFFIXES", "Motion", "Performance", "Rest", "Still", "load", "moment"]
 
 _PROCEDURAL = re.compile(r"procedural:(\d{1,9})(?:,(\d{1,6}))?")
 _FRAMES, _MAX_FRAMES = 120, 100_000
-
-
-class Performance(Protocol):
-    """A motion fitted to a character; pure and picklable."""
-
-    def pose(self, seconds: float) -> BonePose:
-        """The pose at a time; before the start and after the end it holds."""
-        ...
-
-
-class Motion(Protocol):
-    """What a motion file holds.
-
-    Attributes:
-      name: for people.
-      fps: frames per second at which it was keyed or recorded.
-      frames: how many there are at that rate, at least 1.
-    """
-
-    name: str
-    fps: float
-    frames: int
-
-    def on(self, character: Character) -> Performance:
-        """Fits the motion to a character, whatever its rest pose, bone names and proportions."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,22 +63,27 @@ def _procedural(seed: int, frames: int) -> Motion:
     return recording.record(f"procedural:{seed}", 30.0, figure, globals_)
 
 
-def _vmd(path: pathlib.Path) -> Motion:
-    from anime_pt.avatars import vmd, vmd_motion
-
-    file = vmd.read(path)
-    if not file.bones and not file.morphs:
-        raise FormatError(f"{path}: has no keys of bones; if it is a camera's, give it as the camera")
-    return vmd_motion.VmdMotion(path.stem, file)
+def _keyed(path: pathlib.Path) -> Motion:
+    motion = vmd_motion.load(path)
+    if not motion.file.bones and not motion.file.morphs:
+        raise FormatError(
+            f"{path}: has no keys of bones or faces; if it is a camera's, give it as the camera"
+        )
+    return motion
 
 
 # First bytes of a file -> who reads it, and suffix -> who reads it if they tell nothing.
 _MAGICS: dict[bytes, Callable[[pathlib.Path], Motion]] = {
-    b"Vocaloid Motion Data": _vmd,
+    b"Vocaloid Motion Data": _keyed,
+    b"Vocaloid Pose Data": _keyed,
     b"glTF": vrma.read,
     b"HIERARCHY": bvh_recording.read,
 }
-_READERS = {".vmd": _vmd, **dict.fromkeys((".vrma", ".glb"), vrma.read), ".bvh": bvh_recording.read}
+_READERS = {
+    **dict.fromkeys((".vmd", ".vpd"), _keyed),
+    **dict.fromkeys((".vrma", ".glb"), vrma.read),
+    ".bvh": bvh_recording.read,
+}
 SUFFIXES = tuple(_READERS)
 
 

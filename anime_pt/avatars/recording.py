@@ -2,15 +2,12 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anime_pt.avatars import quaternions
 from anime_pt.avatars.character import Character
-
-if TYPE_CHECKING:
-    from anime_pt.avatars.motions import Performance
+from anime_pt.avatars.performance import Performance
 
 _FINGERS = {
     "Thumb": ("Metacarpal", "Proximal", "Distal"),
@@ -89,7 +86,7 @@ class Recording:
             out[role] = out[above] + quaternions.rotate(self.rotations[above], offset)
         return out
 
-    def on(self, character: Character) -> "Performance":
+    def on(self, character: Character) -> Performance:
         """The motion as that character makes it, see `retarget.perform`."""
         from anime_pt.avatars import retarget  # It reads recordings, so it cannot be imported above.
 

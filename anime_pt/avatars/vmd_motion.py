@@ -13,15 +13,14 @@ from collections.abc import Mapping, Sequence
 import numba
 import numpy as np
 
-from anime_pt.avatars import deform, mmd_skeleton, rig, vmd, vpd
+from anime_pt.avatars import deform, mmd_skeleton, recording, rig, vmd, vpd
 from anime_pt.avatars import quaternion_kernels as kernels
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.mmd_humanoid import plain
 from anime_pt.avatars.mmd_rig import FLIP, TURN_FLIP, UNIT
-from anime_pt.avatars.motions import Performance
-from anime_pt.avatars.quaternions import from_matrix
+from anime_pt.avatars.performance import Performance
 from anime_pt.avatars.recording import Recording
 from anime_pt.avatars.vmd_curves import between, ease
 
@@ -215,16 +214,8 @@ def record(motion: VmdMotion) -> Recording:
     performance = motion._native(skeleton)
     poses = [performance.pose(frame / vmd.FPS) for frame in range(motion.frames)]
     globals_ = np.stack([rig.pose(skeleton, p) for p in poses])
-    turns = from_matrix(globals_[:, :, :3, :3])
-    roles = skeleton.humanoid
-    return Recording(
-        motion.name,
-        vmd.FPS,
-        {role: skeleton.rest[bone, :3, 3] for role, bone in roles.items()},
-        {role: turns[:, bone] for role, bone in roles.items()},
-        globals_[:, roles["hips"], :3, 3],
-        {name: np.array([p.morphs[name] for p in poses]) for name in performance.morphs},
-    )
+    morphs = {name: np.array([p.morphs[name] for p in poses]) for name in performance.morphs}
+    return recording.record(motion.name, vmd.FPS, skeleton, globals_, morphs)
 
 
 def to_vmd(
