@@ -198,7 +198,8 @@ def landmarks(
     apart = max((out["left_eye"][0] - out["right_eye"][0]) / 2, 0.01)
     level = 0.5 * (eyes[1] + out["nose"][1])
     band = np.abs(skin[:, 1] - level) < 0.25 * half
-    band &= skin[:, 2] < base[2] + 0.75 * (eyes[2] - base[2])
+    forward = (skin[:, 2] - base[2]) / max(eyes[2] - base[2], 1e-6)
+    band &= (forward > -0.4) & (forward < 0.75)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         reach = sign * (skin[band, 0] - eyes[0])
         likely = (reach > 1.6 * apart) & (reach < 2.8 * apart)
