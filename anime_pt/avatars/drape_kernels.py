@@ -295,8 +295,7 @@ def settle(net, frames, origins):
             for k in range(count):
                 now.owns[k] = rotations.from_vector(turns[k] * t)
                 now.shifts[k] = shifts[k] * t
-                if not net.loose[k]:
-                    _follow(k, net, now)
+                _follow(k, net, now)
             for c in range(len(now.ends)):
                 k = net.capsule_nodes[c]
                 for e in range(2):

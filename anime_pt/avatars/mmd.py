@@ -3,7 +3,8 @@
 Space: MMD is left-handed and faces -Z with 0.08 m to the unit, so Z is negated and triangles turn over.
 
 Weights of the kind SDEF are skinned spherically (`sdef`), those of QDEF as BDEF4. Physics does not run:
-hair that it would move hangs down by `Character.hang`, and skirts and capes follow their bones rigidly.
+hair that it would move hangs down by `Character.hang`, and all that it would move stays out of the body by
+`drape`.
 
 Colour follows MMD under its default light: min(1, 0.6 diffuse + ambient), times the texture, times or
 plus the sphere map, times the toon. MMD's own toon01 to toon10 are not distributed here; `_SHARED_TOONS`
@@ -21,7 +22,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from anime_pt.avatars import anatomy, mmd_humanoid, mmd_morphs, mmd_rig, pmd, pmx
+from anime_pt.avatars import anatomy, drape, mmd_humanoid, mmd_morphs, mmd_physics, mmd_rig, pmd, pmx
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import REQUIRED_ROLES, Character, Material, Terms
 from anime_pt.avatars.mmd_rig import FLIP, UNIT
@@ -106,7 +107,6 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
         blink=anatomy.moved_by_blinking(
             [(m.name, m.indices if base is None else base[m.indices], m.offsets) for m in faces]
         ),
-        physics=model.rigid_bodies["bone"][model.rigid_bodies["mode"] != 0],
     )
 
 
@@ -157,7 +157,6 @@ def _from_pmx(model: pmx.PmxModel) -> Character:
         blink=anatomy.moved_by_blinking(
             [(m.name, m.rows["index"], m.rows["offset"]) for m in model.morphs if m.kind == 1]
         ),
-        physics=np.array([b.bone for b in model.rigid_bodies if b.mode != 0 and b.bone >= 0], int),
     )
 
 
@@ -233,7 +232,6 @@ def _finish(
     names_en,
     texture_names,
     blink,
-    physics,
 ) -> Character:
     """Converts to character space and finds roles and landmarks."""
     names = [b.name for b in model.bones]
@@ -267,8 +265,11 @@ def _finish(
         terms=Terms(fields={"comment": model.comment}),
         **rig,
     )
-    character.hang = anatomy.hanging_hair(character, physics)
     anatomy.complete(character, texture_names, blink)
+    bodies = mmd_physics.bodies(model)
+    loose = mmd_physics.loose(bodies)
+    character.hang = anatomy.hanging_hair(character, loose)
+    character.secondary = drape.of(character, loose, mmd_physics.capsules(bodies, character.rest))
     if isinstance(model, pmx.PmxModel):
         character.sdef = mmd_morphs.sdef(model, character.rest[0, 1, 3] - model.bones[0].position[1] * UNIT)
     return character

@@ -12,9 +12,9 @@ import numpy as np
 
 from anime_pt.avatars import pmd, pmx
 from anime_pt.avatars.capsules import Capsule
+from anime_pt.avatars.mmd_rig import FLIP, UNIT
 
 _SPHERE, _BOX, _CAPSULE = range(3)
-_FLIP = np.array([1.0, 1.0, -1.0])
 
 
 class Body(NamedTuple):
@@ -48,18 +48,17 @@ def loose(bodies: list[Body]) -> list[int]:
     return sorted({b.bone for b in bodies if b.mode != 0})
 
 
-def capsules(bodies: list[Body], rest: np.ndarray, unit: float) -> list[Capsule]:
+def capsules(bodies: list[Body], rest: np.ndarray) -> list[Capsule]:
     """Capsules of the bodies that follow their bones.
 
     Args:
       bodies: of the model.
       rest: (b, 4, 4) rest transforms of its bones in character space.
-      unit: metres to MMD's unit.
     """
-    return [_capsule(b, rest[b.bone, :3, 3], unit) for b in bodies if b.mode == 0]
+    return [_capsule(b, rest[b.bone, :3, 3]) for b in bodies if b.mode == 0]
 
 
-def _capsule(body: Body, pivot: np.ndarray, unit: float) -> Capsule:
+def _capsule(body: Body, pivot: np.ndarray) -> Capsule:
     axis, half, radius = np.array([0.0, 1.0, 0.0]), 0.0, abs(float(body.size[0]))
     if body.shape == _CAPSULE:
         half = abs(float(body.size[1])) / 2
@@ -71,7 +70,7 @@ def _capsule(body: Body, pivot: np.ndarray, unit: float) -> Capsule:
         half, axis = max(0.0, float(sides[longest]) - radius), np.eye(3)[longest]
     axis = _turn(body.rotation) @ axis
     ends = body.offset + np.outer([-half, half], axis)
-    return Capsule(body.bone, pivot + ends * _FLIP * unit, (radius * unit, radius * unit))
+    return Capsule(body.bone, pivot + ends * FLIP * UNIT, (radius * UNIT, radius * UNIT))
 
 
 def _turn(angles: np.ndarray) -> np.ndarray:

@@ -378,12 +378,14 @@ def test_spring_bones(tmp_path):
     hair = [i for i, name in enumerate(c.bone_names) if name == "hair"]
     assert set(c.hang) == set(hair) and 0 < c.hang[hair[0]] < 1
     chest = c.humanoid["chest"]
-    (own,) = [i for i, node in enumerate(c.secondary.capsule_nodes) if c.secondary.bones[node] == chest]
+    (own,) = [
+        i for i, node in enumerate(c.secondary.strands.capsule_nodes) if c.secondary.bones[node] == chest
+    ]
     middle = c.rest[chest, :3, 3]
     np.testing.assert_allclose(
-        c.secondary.capsule_ends[own], middle + np.array([[0, 0.1, 0], [0, -0.1, 0]]), atol=1e-6
+        c.secondary.strands.capsule_ends[own], middle + np.array([[0, 0.1, 0], [0, -0.1, 0]]), atol=1e-6
     )
-    np.testing.assert_allclose(c.secondary.capsule_radii[own], 0.05)
+    np.testing.assert_allclose(c.secondary.strands.capsule_radii[own], 0.05)
 
 
 def raw_json(path) -> dict:
