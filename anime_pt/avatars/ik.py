@@ -6,6 +6,9 @@ that the effector points to the goal, by at most `step` times the number of the 
 its local rotation taken apart into Euler angles, in an order that keeps the middle one off 90 degrees. In the
 first half of the iterations a link that may turn about one axis alone turns about that axis, and angles
 beyond a limit are mirrored at it instead of stopped: that is what bends a straight knee the right way.
+
+One thing is added. A goal straight above a foot leaves few iterations for the descent, which then ends some
+centimetres short. So chains with a knee (a link with one free axis) go on while they come nearer.
 """
 
 from typing import NamedTuple
@@ -24,6 +27,8 @@ _YXZ, _ZYX, _XZY = range(3)
 _STEEP = np.radians(88.0)
 # Close enough, metres.
 _REACHED = 1e-5
+# A chain that comes nearer by less in one iteration, in metres, has got as far as it can.
+_PROGRESS = 1e-6
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -32,6 +37,7 @@ class Chains(NamedTuple):
 
     Attributes:
       goals, iterations, steps: (n,).
+      knees: (n,) bool, chains with a link that limits let turn about one axis alone.
       starts, path_starts: (n + 1,).
       paths: the bones from each effector up to the topmost link.
       links, places: (m,) bones and where they are in their chain's path.
@@ -45,6 +51,7 @@ class Chains(NamedTuple):
     goals: np.ndarray
     iterations: np.ndarray
     steps: np.ndarray
+    knees: np.ndarray
     starts: np.ndarray
     path_starts: np.ndarray
     paths: np.ndarray
@@ -95,7 +102,8 @@ def chains(iks: list[Ik], parents: np.ndarray) -> Chains:
         for number, link in enumerate(ik.links[:MAX_BONES], 1):
             if link.bone in place and link.bone != ik.effector:
                 rows.append((link.bone, place[link.bone], number, *_limits(link)))
-        heads.append((ik.goal, min(max(ik.iterations, 0), MAX_ITERATIONS), ik.step))
+        knee = ik.iterations > 0 and any(row[6] in (0, 1, 2) for row in rows[starts[-1] :])
+        heads.append((ik.goal, min(max(ik.iterations, 0), MAX_ITERATIONS), ik.step, knee))
         paths += path
         starts.append(len(rows))
         path_starts.append(len(paths))
@@ -104,6 +112,7 @@ def chains(iks: list[Ik], parents: np.ndarray) -> Chains:
         ints(h[0] for h in heads),
         ints(h[1] for h in heads),
         np.array([h[2] for h in heads], np.float64),
+        np.array([h[3] for h in heads], np.bool_),
         ints(starts),
         ints(path_starts),
         ints(paths),
@@ -185,7 +194,8 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
     global_turns, places = np.empty((count + 1, 4)), np.empty((count + 1, 3))
     global_turns[count], places[count] = frame(parents[path[count - 1]], parents, offsets, turns, shifts)
     changed = count - 1
-    for iteration in range(c.iterations[chain] + 1):
+    iterations, last = c.iterations[chain], np.inf
+    for iteration in range(MAX_ITERATIONS if c.knees[chain] else iterations):
         for link in range(c.starts[chain], c.starts[chain + 1] + 1):
             for i in range(changed, -1, -1):
                 bone = path[i]
@@ -193,14 +203,14 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
                 moved = quaternions.apply(global_turns[i + 1], offsets[bone] + shifts[bone])
                 places[i] = places[i + 1] + moved
             changed = -1
-            if link == c.starts[chain + 1] or iteration == c.iterations[chain] or c.free_axes[link] == 3:
+            if link == c.starts[chain + 1] or c.free_axes[link] == 3:
                 continue
             bone, at = c.links[link], c.places[link]
             now, wanted = rotations.unit(places[0] - places[at]), rotations.unit(goal - places[at])
             across = rotations.cross(now, wanted)
             if rotations.dot(across, across) < 1e-10:
                 continue
-            early = c.limited[link] and 2 * (iteration + 1) <= c.iterations[chain]
+            early = c.limited[link] and 2 * (iteration + 1) <= iterations
             axis = quaternions.apply(quaternions.inverse(global_turns[at + 1]), rotations.unit(across))
             if early and c.free_axes[link] >= 0:
                 sign = 1.0 if axis[c.free_axes[link]] >= 0.0 else -1.0
@@ -216,5 +226,7 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
             turns[bone] = quaternions.unit(turn)
             changed = at
         gap = places[0] - goal
-        if rotations.dot(gap, gap) < _REACHED * _REACHED:
+        gap = np.sqrt(rotations.dot(gap, gap))
+        if gap < _REACHED or (iteration >= iterations and last - gap < _PROGRESS):
             return
+        last = gap
