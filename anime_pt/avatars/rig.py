@@ -11,7 +11,7 @@ import dataclasses
 import numba
 import numpy as np
 
-from anime_pt.avatars import deform, rotations, sdef
+from anime_pt.avatars import constraints, deform, rotations, sdef
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.poses import LIMBS, REFERENCE, SPINE, Pose
@@ -236,6 +236,7 @@ def pose(character: Character, pose: Pose | BonePose | None) -> np.ndarray:
     if pose is None:
         return character.rest.astype(np.float64)
     globals_ = deform.globals_of(character, pose) if isinstance(pose, BonePose) else _limbs(character, pose)
+    globals_ = constraints.apply(character, globals_)
     return globals_ if character.secondary is None else character.secondary(character, globals_)
 
 
