@@ -3,14 +3,23 @@
 import pathlib
 import re
 
-from anime_pt.avatars import mmd, procedural, vrm
+from anime_pt.avatars import mmd, pmd, pmx, procedural, vrm
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import Character
 
-SUFFIXES = (".pmd", ".pmx", ".vrm", ".glb", ".gltf")
-# First bytes of a file -> who reads it; a .gltf file is JSON and has none.
-_MAGICS = {b"Pmd": mmd.load, b"PMX ": mmd.load, b"Pmx ": mmd.load, b"glTF": vrm.load}
-_READERS = {".pmd": mmd.load, ".pmx": mmd.load, **dict.fromkeys((".vrm", ".glb", ".gltf"), vrm.load)}
+
+def _pmd(path: pathlib.Path) -> Character:
+    return mmd.from_pmd(pmd.read(path))
+
+
+def _pmx(path: pathlib.Path) -> Character:
+    return mmd.from_pmx(pmx.read(path))
+
+
+_READERS = {".pmd": _pmd, ".pmx": _pmx, ".vrm": vrm.load, ".glb": vrm.load, ".gltf": vrm.load}
+# First bytes of a file -> who reads it, whatever its name says.
+_MAGICS = {b"Pmd": _pmd, b"PMX ": _pmx, b"glTF": vrm.load}
+SUFFIXES = tuple(_READERS)
 _PROCEDURAL = re.compile(r"procedural:(\d{1,9})(?:,(\d{1,9}))?")
 
 
@@ -37,11 +46,9 @@ def load(spec: str | pathlib.Path) -> Character:
         raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():
         raise FormatError(f"{path}: not a regular file")
-    if suffix not in _READERS:
-        raise FormatError(f"{path}: characters are files of {', '.join(SUFFIXES)}")
     with path.open("rb") as file:
         head = file.read(4)
-    reader = next((r for magic, r in _MAGICS.items() if head.startswith(magic)), _READERS[suffix])
-    if reader is not _READERS[suffix]:
-        raise FormatError(f"{path}: holds another format than its name says; rename it to what it is")
+    reader = next((r for magic, r in _MAGICS.items() if head.startswith(magic)), _READERS.get(suffix))
+    if reader is None:
+        raise FormatError(f"{path}: characters are files of {', '.join(SUFFIXES)}")
     return reader(path)

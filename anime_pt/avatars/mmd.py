@@ -53,10 +53,11 @@ def load(path: str | os.PathLike) -> Character:
     suffix = path.suffix.lower()
     if suffix not in (".pmd", ".pmx"):
         raise FormatError(f"{path}: expected a .pmd or .pmx file")
-    return _from_pmd(pmd.read(path)) if suffix == ".pmd" else _from_pmx(pmx.read(path))
+    return from_pmd(pmd.read(path)) if suffix == ".pmd" else from_pmx(pmx.read(path))
 
 
-def _from_pmd(model: pmd.PmdModel) -> Character:
+def from_pmd(model: pmd.PmdModel) -> Character:
+    """The character of a parsed PMD file, see `load`."""
     textures = Textures(pathlib.Path(model.path).parent)
     v = model.vertices
     weights = np.zeros((len(v), 4), np.float32)
@@ -110,7 +111,8 @@ def _from_pmd(model: pmd.PmdModel) -> Character:
     )
 
 
-def _from_pmx(model: pmx.PmxModel) -> Character:
+def from_pmx(model: pmx.PmxModel) -> Character:
+    """The character of a parsed PMX file, see `load`."""
     textures = Textures(pathlib.Path(model.path).parent)
     v = model.vertices
     weights = np.where(v.bones >= 0, np.nan_to_num(v.weights), 0).clip(0, None).astype(np.float32)

@@ -3,7 +3,7 @@ import pytest
 
 from anime_pt.avatars import files
 from anime_pt.avatars.binary import FormatError
-from tests.avatars import asset_files, gltf_files
+from tests.avatars import asset_files, gltf_files, mmd_files
 
 
 def test_by_suffix(tmp_path):
@@ -30,9 +30,14 @@ def test_errors(tmp_path):
     text.write_text("hello")
     with pytest.raises(FormatError, match=r"a\.txt: characters are files of \.pmd, \.pmx, \.vrm"):
         files.load(text)
-    liar = gltf_files.figure("1.0").save(tmp_path / "a.pmx")
-    with pytest.raises(FormatError, match="rename it"):
-        files.load(liar)
+
+
+def test_content_counts_more_than_the_name(tmp_path):
+    path = gltf_files.figure("1.0").save(tmp_path / "a.pmx")
+    assert files.load(path).kind == "vrm"
+    path = tmp_path / "b.vrm"
+    path.write_bytes(mmd_files.pmx_bytes())
+    assert files.load(path).kind == "mmd"
 
 
 @asset_files.parametrize("path", *files.SUFFIXES)
@@ -42,5 +47,5 @@ def test_real_files_load_or_say_why(path):
     except FormatError as e:
         assert str(path) in str(e) and "\n" not in str(e)
     else:
-        assert (character.kind == "mmd") == (path.suffix.lower() in (".pmd", ".pmx"))
+        assert (character.kind == "mmd") == (path.read_bytes()[:3].upper() in (b"PMD", b"PMX"))
         assert character.name == path.stem
