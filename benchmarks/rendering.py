@@ -50,9 +50,15 @@ def characters() -> Iterator[tuple[str, Character]]:
 
 def motion() -> motions.Motion:
     """The VMD with the most keys of bones, or a procedural motion."""
-    keys = {p: sum(len(k.frames) for k in vmd.read(p).bones.values()) for p in _assets(".vmd")}
-    longest = max(keys, key=keys.get, default=None)
-    return motions.load(longest if longest and keys[longest] else "procedural:0")
+    most, chosen = 0, "procedural:0"
+    for path in _assets(".vmd"):
+        try:
+            count = sum(len(keys.frames) for keys in vmd.read(path).bones.values())
+        except ValueError:  # Damaged.
+            continue
+        if count > most:
+            most, chosen = count, path
+    return motions.load(chosen)
 
 
 def measure(character: Character, size: int, case: str, clip: motions.Motion) -> dict[str, float]:

@@ -288,10 +288,12 @@ def morph(character: Character, morphed: Morphed) -> Packed:
     if morphed.materials is not None:
         surfaces = _surfaces(morphed.materials)
         has_layers = _has_layers(surfaces)
-        outlines, outline_metres = _outlines(
-            character, morphed.materials, packed.vertices, mesh.triangles, mesh.triangle_materials
-        )
-        mesh = mesh._replace(outlines=outlines, outline_metres=outline_metres)
+        pairs = zip(morphed.materials, character.materials, strict=True)
+        if any(new.outline != rest.outline for new, rest in pairs):
+            widths = _outlines(
+                character, morphed.materials, packed.vertices, mesh.triangles, mesh.triangle_materials
+            )
+            mesh = mesh._replace(outlines=widths[0], outline_metres=widths[1])
     return dataclasses.replace(packed, mesh=mesh, surfaces=surfaces, has_layers=has_layers)
 
 
