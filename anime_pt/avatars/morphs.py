@@ -74,20 +74,21 @@ def _order(character: Character) -> list[tuple[int, tuple[tuple[int, float], ...
 
 
 def _overridden(character: Character, weights: np.ndarray) -> np.ndarray:
-    """Fades the expressions that active ones override."""
+    """Fades the expressions that active ones of other kinds override; binary ones vanish if they fade at all."""
     out = weights.copy()
+    table = _names(character)
     for kind, names in _OVERRIDDEN.items():
+        own = [table[name] for name in names if name in table]
         left = 1.0
         for i in np.flatnonzero(weights > 0):
-            rule = character.morphs[i].overrides.get(kind)
+            rule = character.morphs[i].overrides.get(kind) if i not in own else None
             if rule == "block":
                 left = 0.0
             elif rule == "blend":
                 left -= weights[i]
         if left < 1.0:
-            for name in names:
-                if name in _names(character):
-                    out[_names(character)[name]] *= max(0.0, left)
+            for i in own:
+                out[i] *= 0.0 if character.morphs[i].binary else max(0.0, left)
     return out
 
 

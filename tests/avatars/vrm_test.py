@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from anime_pt.avatars import camera, poses, rasterise, rig, vrm, vrm_materials
+from anime_pt.avatars import camera, morphs, poses, rasterise, rig, vrm, vrm_materials
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import PARTS, REQUIRED_ROLES
 from tests.avatars import asset_files, gltf_files
@@ -302,6 +302,27 @@ def test_expressions_of_vrm_1(tmp_path):
     assert change.targets["shade_color"] == pytest.approx((0, 0.735357, 0), abs=1e-5)
     np.testing.assert_allclose(happy.uv_offsets, np.tile([0.25, 0.5], (len(c.positions), 1)), atol=1e-6)
     assert not len(sleepy.vertices) and not len(sleepy.uv_vertices)
+
+
+@pytest.mark.parametrize("happy_binary", [False, True])
+@pytest.mark.parametrize("blink_binary", [False, True])
+def test_overrides_of_binary_expressions(tmp_path, happy_binary, blink_binary):
+    glb = figure("1.0")
+    glb.json["extensions"]["VRMC_vrm"]["expressions"] = {
+        "preset": {
+            "happy": {"isBinary": happy_binary, "overrideBlink": "blend"},
+            "blink": {"isBinary": blink_binary, "overrideBlink": "block"},
+        }
+    }
+    c = load(glb, tmp_path)
+    for happy, blink in ((0.0, 0.8), (0.3, 0.8), (0.7, 0.8), (1.0, 1.0)):
+        got = morphs.resolve(c, {"happy": happy, "blink": blink})
+        wanted_happy = float(happy > 0.5) if happy_binary else happy
+        wanted_blink = float(blink > 0.5) if blink_binary else blink
+        # A binary expression is switched off by the least effect; an expression does not override itself.
+        wanted_blink *= float(wanted_happy == 0) if blink_binary else 1 - wanted_happy
+        assert got.get(0, 0) == pytest.approx(wanted_happy)
+        assert got.get(1, 0) == pytest.approx(wanted_blink)
 
 
 def test_blend_shapes_of_vrm_0(tmp_path):
