@@ -5,6 +5,7 @@ A clip says who the human is, and drives any character through `motion()`, whose
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Protocol
 
@@ -140,7 +141,7 @@ class Filmed:
         return frame / self.drive_fps
 
     def usable(self, min_keypoints: int) -> list[int]:
-        found = (read_keypoints(self.keypoints)[: self.frames, :, 2] > 0).sum(1)
+        found = (keypoints(self)[: self.frames, :, 2] > 0).sum(1)
         return np.flatnonzero(found >= min_keypoints).tolist()
 
     def files(self) -> list[str]:
@@ -166,6 +167,12 @@ def load_motion(path: str) -> motions.Motion | Poses:
 def keypoint_files(path: pathlib.Path) -> list[pathlib.Path]:
     """The file itself, or the OpenPose files of a folder."""
     return sorted(path.glob("*_keypoints.json")) if path.is_dir() else [path]
+
+
+@functools.lru_cache(maxsize=2)
+def keypoints(clip: Filmed) -> np.ndarray:
+    """(t, 18, 3) float32 of `OPENPOSE_18` in pixels of the film; not to be written to."""
+    return read_keypoints(clip.keypoints)
 
 
 def read_keypoints(path: str) -> np.ndarray:

@@ -155,7 +155,7 @@ def _cut(image: np.ndarray, clip: Filmed, resolution: int) -> np.ndarray:
 
 def example(clip: Filmed, frame: int, picture: bytes, resolution: int) -> dict[str, Any]:
     """Features of the human side of a frame."""
-    points = clips.read_keypoints(clip.keypoints)[frame].copy()
+    points = clips.keypoints(clip)[frame].copy()
     points[:, :2] = (points[:, :2] - clip.box[:2]) * (resolution / clip.box[2])
     return {
         "human_image": picture,

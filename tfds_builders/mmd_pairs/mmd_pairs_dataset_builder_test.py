@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from anime_pt.avatars import keypoints, poses, rig
+from anime_pt.avatars import keypoints, poses, rig, vmd
 from anime_pt.pipelines import video
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence
@@ -17,7 +17,7 @@ from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
 from tfds_builders import testing
 from tfds_builders.mmd_pairs import film, human, openmmd, pairs, planning
 from tfds_builders.mmd_pairs import mmd_pairs_dataset_builder as mmd_pairs
-from tfds_builders.mmd_pairs.clips import Performed
+from tfds_builders.mmd_pairs.clips import Performed, moment
 from tfds_builders.unity_avatars.subjects import Subject
 
 _HERE = pathlib.Path(__file__).parent
@@ -149,6 +149,34 @@ class MmdPairsTest(testing.BuilderTestCase):
         video.write(clip / "film.mp4", np.zeros((13, 32, 32, 3), np.uint8), fps=30)
         with self.assertRaisesRegex(FileNotFoundError, "no motion for the anime character.*openmmd"):
             film.find(folder, "openpose")
+
+    def test_motions_of_openpose_clips_are_matched_by_time(self):
+        clip = self.folder / "openpose" / "clips" / "glide"
+        clip.mkdir(parents=True)
+        points = np.tile(openmmd.read_smoothed(_HERE / "dummy_data/clips/bow/smoothed.txt")[:1], (40, 1, 1))
+        points[7, 6:] = (np.nan, np.nan, 0)
+        formats.write(clip / "json", PoseSequence(points, OPENPOSE_18, (480, 480)), "openpose")
+        video.write(clip / "film.mp4", np.zeros((40, 480, 480, 3), np.uint8), fps=15)
+        # Two seconds at 30 keys per second, to the side.
+        still = np.tile(np.float32([0, 0, 0, 1]), (2, 1))
+        curves = np.tile(np.uint8([20, 20, 107, 107]), (2, 4, 1))
+        keys = vmd.BoneKeys(
+            np.int32([0, 60]), np.float32([[0, 0, 0], [10, 0, 0]]), still, curves, np.zeros((2, 2), np.uint8)
+        )
+        vmd.write(clip / "glide.vmd", vmd.VmdFile("", {"センター": keys}))
+        (found,) = film.find(self.folder / "openpose", "openpose")
+        # The motion ends with the 31st picture of the film, which goes on.
+        self.assertEqual((found.fps, found.frames), (15.0, 31))
+        self.assertEqual(found.usable(12), [f for f in range(31) if f != 7])
+        figure = human.build(0)
+        performance = found.motion().on(figure)
+        moved = [
+            moment(figure, performance, found.motion_seconds(f))[0][figure.humanoid["hips"], 0, 3]
+            for f in (0, 15, 30)
+        ]
+        self.assertAlmostEqual(moved[1] - moved[0], (moved[2] - moved[0]) / 2, places=3)
+        self.assertGreater(abs(moved[2] - moved[0]), 0.5)
+        self.assertEqual(len(found.files()), 40 + 2)
 
     def test_missing_files_are_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "clips holds no clips"):
