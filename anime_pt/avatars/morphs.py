@@ -74,7 +74,7 @@ def _order(character: Character) -> list[tuple[int, tuple[tuple[int, float], ...
 
 
 def _overridden(character: Character, weights: np.ndarray) -> np.ndarray:
-    """Fades the expressions that active ones of other kinds override; binary ones vanish if they fade at all."""
+    """Fades what active expressions of other kinds override; binary ones vanish if they fade at all."""
     out = weights.copy()
     table = _names(character)
     for kind, names in _OVERRIDDEN.items():
