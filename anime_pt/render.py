@@ -70,22 +70,25 @@ _SHOWN = 3
 
 
 def main(_: Sequence[str]) -> None:
+    _check_values()
+    size, kind, looks = _size(_SIZE.value), _format(), _looks()
+
     from anime_pt.avatars import backgrounds, files, motions
     from anime_pt.pipelines import render, stills, video
+    from anime_pt.pose import openpose
 
-    size, fps, form, kind = _size(_SIZE.value), video.rate(_FPS.value), video.kind(_OUT.value), _format()
-    _check_floats()
+    fps, form = video.rate(_FPS.value), video.kind(_OUT.value)
     background = backgrounds.parse(_BACKGROUND.value or ("white" if form == ".mp4" else "transparent"))
     if form == ".mp4" and _BACKGROUND.value == "transparent":
         print("MP4 has no transparency: the background is white", file=sys.stderr)
         background = backgrounds.parse("white")
     character = files.load(_CHARACTER.value)
     motion = motions.load(_MOTION.value)
-    looks = {"supersample": _SUPERSAMPLE.value, "outline": _OUTLINE.value}
-    if _LIGHT.value:
-        looks["light"] = _light(_LIGHT.value)
-    clip = render.Clip.of(character, motion, size, fps, _START.value, _count(fps), **looks)
+    count = _FRAMES.value if _SECONDS.value is None else round(_SECONDS.value * fps)
+    clip = render.Clip.of(character, motion, size, fps, _START.value, count, **looks)
     video.check(_OUT.value, fps, clip.count, size)
+    if kind == "openpose" and _KEYPOINTS.value:
+        openpose.check(pathlib.Path(_KEYPOINTS.value))
     sequence = None if form else stills.Sequence(pathlib.Path(_OUT.value), _settings(clip.count))
     rows = list(sequence.rows) if sequence else []
     _introduce(character)
@@ -198,22 +201,20 @@ def _size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
-def _count(fps) -> int | None:
-    if _SECONDS.value is None:
-        return _FRAMES.value
-    if _FRAMES.value is not None:
-        raise ValueError("--seconds and --frames both say how long the clip is: give one")
-    return round(_SECONDS.value * fps)
-
-
-def _light(values: list[str]) -> tuple[float, float, float]:
+def _looks() -> dict[str, Any]:
+    """What `render.Clip` takes besides."""
+    looks = {"supersample": _SUPERSAMPLE.value, "outline": _OUTLINE.value}
+    if not _LIGHT.value:
+        return looks
     try:
-        x, y, z = map(float, values)
+        x, y, z = map(float, _LIGHT.value)
     except ValueError:
         x = y = z = 0.0
     if not 0 < math.hypot(x, y, z) < math.inf:
-        raise ValueError(f"--light must be a direction such as 0.35,0.55,0.75, got {','.join(values)!r}")
-    return x, y, z
+        raise ValueError(
+            f"--light must be a direction such as 0.35,0.55,0.75, got {','.join(_LIGHT.value)!r}"
+        )
+    return looks | {"light": (x, y, z)}
 
 
 def _format() -> str:
@@ -224,12 +225,19 @@ def _format() -> str:
         raise ValueError(
             f"--keypoints must be a .json file, or a folder (no suffix, or a / at the end), got {path}"
         )
+    if path and pathlib.Path(path) == pathlib.Path(_OUT.value):
+        raise ValueError(f"--keypoints and --out are both {path}: name two places")
     if _FORMAT.value in ("coco", "anime_pt") and path and not suffix:
         raise ValueError(f"--keypoints_format={_FORMAT.value} is one file: end its name in .json, not {path}")
     return _FORMAT.value or ("coco" if suffix else "openpose")
 
 
-def _check_floats() -> None:
+def _check_values() -> None:
+    if _SECONDS.value is not None and _FRAMES.value is not None:
+        raise ValueError("--seconds and --frames both say how long the clip is: give one")
+    for flag in (_CHARACTER, _MOTION, _OUT, _CAMERA):
+        if not flag.value:
+            raise ValueError(f"--{flag.name} is empty")
     for flag in (_START, _SECONDS, _YAW, _PITCH, _ROLL, _FOV, _MARGIN, _OUTLINE):
         if flag.value is not None and not abs(flag.value) < 1e6:
             raise ValueError(f"--{flag.name} must be a number, got {flag.value}")

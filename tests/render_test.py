@@ -187,7 +187,9 @@ BAD = [
     (["--out=a.sheet.png", "--size=4000", "--frames=90"], "a sprite sheet of 90 frames of 4000x4000"),
     (["--keypoints=k.txt"], "--keypoints must be a .json file, or a folder"),
     (["--keypoints=k", "--keypoints_format=coco"], "end its name in .json"),
+    (["--keypoints=a.mp4/"], "--keypoints and --out are both"),
     (["--keypoints_format=bvh"], "bvh"),
+    (["--motion="], "--motion is empty"),
     (["--character=nobody.pmx"], "nobody.pmx"),
     (["--character=procedural:x"], "procedural:SEED"),
     (["--motion=nothing.vmd"], "nothing.vmd"),
@@ -220,6 +222,14 @@ def test_bad_input_ends_in_one_line(flags, says, folder):
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: ") and says in line
     assert not list(folder.iterdir())
+
+
+def test_a_folder_with_other_things_is_refused_before_rendering(folder):
+    (folder / "poses").mkdir()
+    (folder / "poses" / "notes.txt").write_text("mine")
+    result = render(*CLIP, f"--out={folder}/a.mp4", f"--keypoints={folder}/poses", code=1)
+    assert "holds other things than OpenPose files" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (folder / "a.mp4").exists() and (folder / "poses" / "notes.txt").read_text() == "mine"
 
 
 def test_what_is_required_is_said():

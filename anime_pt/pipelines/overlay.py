@@ -32,7 +32,7 @@ def keypoints(image: np.ndarray, points: np.ndarray, skeleton: Skeleton) -> np.n
             cv2.line(image, places[a], places[b], (*colour, *opaque), thick, cv2.LINE_AA, _SHIFT)
     for place, there, visible in zip(places, known, points[:, 2], strict=True):
         if there:
-            radius = round(2.5 * unit * 2**_SHIFT)
+            radius = round(2 * unit * 2**_SHIFT)
             inside = (255, 40, 40) if visible else (255, 255, 255)
             cv2.circle(image, place, radius, (*inside, *opaque), -1, cv2.LINE_AA, _SHIFT)
             cv2.circle(image, place, radius, (60, 0, 0, *opaque), 1, cv2.LINE_AA, _SHIFT)

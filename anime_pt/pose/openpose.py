@@ -157,6 +157,14 @@ def _reach(frames: list[np.ndarray]) -> tuple[float, float]:
     return float(np.ceil(farthest[1])), float(np.ceil(farthest[0]))
 
 
+def check(path: pathlib.Path) -> None:
+    """Raises FileExistsError if `write` would have to replace a folder with anything but OpenPose files."""
+    if path.suffix.lower() == ".json" or not path.exists():
+        return
+    if not path.is_dir() or not all(_NAME.fullmatch(file.name) for file in path.iterdir()):
+        raise FileExistsError(f"{path} holds other things than OpenPose files: name another folder")
+
+
 def write(path: pathlib.Path, poses: PoseSequence) -> None:
     """Writes a folder with one file for each frame, or a list of all frames if `path` ends in .json.
 
@@ -173,8 +181,7 @@ def write(path: pathlib.Path, poses: PoseSequence) -> None:
     if path.suffix.lower() == ".json":
         files.save_json(path, documents)
         return
-    if path.exists() and (not path.is_dir() or not all(_NAME.fullmatch(f.name) for f in path.iterdir())):
-        raise FileExistsError(f"{path} holds other things than OpenPose files: name another folder")
+    check(path)
     temporary = path.with_name(f".writing-{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
