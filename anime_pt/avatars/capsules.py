@@ -7,12 +7,11 @@ import numpy as np
 from anime_pt.avatars import segments
 from anime_pt.avatars.character import Character
 
-# Segment -> role at whose joint it ends; None: it is a ball.
+# Segment -> role at whose joint it ends; None: it is a ball. Whether hair lies on arms, or cloth, is for
+# the file to say.
 _ENDS = {
     **{s + "UpperLeg": s + "LowerLeg" for s in ("left", "right")},
     **{s + "LowerLeg": s + "Foot" for s in ("left", "right")},
-    **{s + "UpperArm": s + "LowerArm" for s in ("left", "right")},
-    **{s + "LowerArm": s + "Hand" for s in ("left", "right")},
     "hips": "spine",
     "torso": "neck",
     "head": None,
@@ -29,11 +28,13 @@ class Capsule:
       bone: index.
       ends: (2, 3) of its axis, character space at rest, metres.
       radii: (2,) metres, at the ends.
+      passes: hanging bones that the file lets through.
     """
 
     bone: int
     ends: np.ndarray
     radii: tuple[float, float]
+    passes: frozenset[int] = frozenset()
 
 
 def _vertices(character: Character, loose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

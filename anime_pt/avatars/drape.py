@@ -94,13 +94,10 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
     runs = [_samples(character.positions, (moved_by == k).any(1), pivots[k]) for k in range(len(bones))]
     chosen = np.concatenate(runs)
     samples = character.positions[chosen].astype(np.float64)
-    carriers = np.repeat(np.maximum(anchors, 0), [len(r) for r in runs])
+    sizes = [len(r) for r in runs]
+    carriers = np.repeat(np.maximum(anchors, 0), sizes)
     outwards = (samples - pivots[carriers]) * [1.0, 0.0, 1.0]
     outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
-    where = np.array(segments.NAMES)[segments.of_bones(character)]
-    # Hands and sleeves brush past skirts; from outside they would push them into the legs.
-    skirts = np.isin(where[bones[carriers]], _BELOW)
-    arms = np.array(["Arm" in where[c.bone] or "Hand" in where[c.bone] for c in fixed], bool)
     room = _ROOM / 1.6 * float(np.ptp(character.positions[:, 1]))
     middles, reaches = pivots.copy(), np.full(len(bones), -np.inf)
     for k, run in enumerate(runs):
@@ -110,7 +107,7 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
             reaches[k] = _REACH * np.linalg.norm(own - middles[k], axis=1).max() + room
     # Less than at rest by more than rounding, so that rest is rest.
     rooms = np.minimum(drape_kernels.gaps(samples, ends, radii) - 1e-6, room)
-    rooms[np.ix_(skirts, arms)] = -np.inf
+    rooms[_passing(character, bones, np.repeat(np.arange(len(bones)), sizes), carriers, fixed)] = -np.inf
     strands = drape_kernels.Strands(
         parents=above,
         anchors=anchors,
@@ -130,6 +127,26 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
         **_links(character.positions, character.triangles, _heaviest(character, moved_by), above, pivots),
     )
     return Drape(bones, strands)
+
+
+def _passing(character, bones, owners, carriers, capsules) -> np.ndarray:
+    """(s, c) bool: samples that capsules of arms let through.
+
+    That is what the file says, and skirts: hands and sleeves brush past them, and from outside would push
+    them into the legs. Head, trunk and legs stop everything: that files switch off many of these collisions
+    is for the sake of a simulation that starts to shake.
+
+    Args:
+      bones: of the strands.
+      owners, carriers: (s,) of these, what each sample belongs to, and what carries its strand.
+    """
+    where = np.array(segments.NAMES)[segments.of_bones(character)]
+    skirts = np.isin(where[bones[carriers]], _BELOW)
+    out = np.zeros((len(owners), len(capsules)), bool)
+    for c, capsule in enumerate(capsules):
+        if "Arm" in where[capsule.bone] or "Hand" in where[capsule.bone]:
+            out[:, c] = skirts | np.isin(bones[owners], list(capsule.passes))
+    return out
 
 
 def _heaviest(character: Character, values: np.ndarray) -> np.ndarray:

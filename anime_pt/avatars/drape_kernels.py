@@ -34,7 +34,7 @@ class Strands(NamedTuple):
       loose: (n,) bool, bones that hang.
       starts: (n + 1,) int64 runs of `samples` (s, 3), vertices that each bone keeps out of the body.
       nodes, weights: (s, 4) int64 bones that move each sample, and their shares.
-      outwards: (s, 3) unit, horizontally away from the bone that carries the strand.
+      outwards: (s, 3) unit and horizontal, away from the bone that carries the strand.
       rooms: (s, c) distance that each keeps from each capsule, negative where it is inside at rest; -inf
         for what it passes.
       middles, reaches: (n, 3) and (n,) balls around the samples of each bone.
@@ -86,18 +86,18 @@ class _State(NamedTuple):
 
 
 @_jit
-def _gap(p, a, b, ra, rb, limit):
-    """Distance of a point from a tapered capsule (negative inside), and the unit way out.
+def _gap(x, y, z, ends, radii, c, limit):
+    """Distance of a point from capsule `c` (negative inside), and the unit way out.
 
-    `a`, `b` are (3,) ends of its axis, with radii `ra` and `rb` between which the radius is linear. A
-    distance of more than `limit` is returned as `limit`, without a way.
+    A distance of more than `limit` is returned as `limit`, without a way.
     """
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    dx, dy, dz = p[0] - a[0], p[1] - a[1], p[2] - a[2]
+    ax, ay, az = ends[c, 0, 0], ends[c, 0, 1], ends[c, 0, 2]
+    ux, uy, uz = ends[c, 1, 0] - ax, ends[c, 1, 1] - ay, ends[c, 1, 2] - az
+    dx, dy, dz = x - ax, y - ay, z - az
     t = (dx * ux + dy * uy + dz * uz) / (ux * ux + uy * uy + uz * uz + 1e-12)
     t = min(1.0, max(0.0, t))
     dx, dy, dz = dx - t * ux, dy - t * uy, dz - t * uz
-    radius = ra + t * (rb - ra)
+    radius = radii[c, 0] + t * (radii[c, 1] - radii[c, 0])
     square, most = dx * dx + dy * dy + dz * dz, max(0.0, radius + limit)
     if square > most * most:
         return limit, 0.0, 0.0, 0.0
@@ -111,18 +111,18 @@ def gaps(points, ends, radii):
     out = np.empty((len(points), len(ends)))
     for i in range(len(points)):
         for c in range(len(ends)):
-            out[i, c] = _gap(points[i], ends[c, 0], ends[c, 1], radii[c, 0], radii[c, 1], np.inf)[0]
+            out[i, c] = _gap(points[i, 0], points[i, 1], points[i, 2], ends, radii, c, np.inf)[0]
     return out
 
 
 @_jit
-def _place(frame, origin, pivot, point):
-    """Where a rest point is when its bone, at rest at `pivot`, has turned by `frame` and is at `origin`."""
-    x, y, z = point[0] - pivot[0], point[1] - pivot[1], point[2] - pivot[2]
+def _place(frames, origins, pivots, k, x, y, z):
+    """Where a rest point is when it rides on bone `k`."""
+    x, y, z = x - pivots[k, 0], y - pivots[k, 1], z - pivots[k, 2]
     return (
-        frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + origin[0],
-        frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + origin[1],
-        frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + origin[2],
+        frames[k, 0, 0] * x + frames[k, 0, 1] * y + frames[k, 0, 2] * z + origins[k, 0],
+        frames[k, 1, 0] * x + frames[k, 1, 1] * y + frames[k, 1, 2] * z + origins[k, 1],
+        frames[k, 2, 0] * x + frames[k, 2, 1] * y + frames[k, 2, 2] * z + origins[k, 2],
     )
 
 
@@ -144,57 +144,51 @@ def _add_push(total, rx, ry, rz, nx, ny, nz, depth):
 @_jit
 def _collide(k, net, now, near, skipped):
     """Sums up how the samples of bone `k` leave the capsules, except those of the bone `skipped`."""
-    middle = _place(now.frames[k], now.origins[k], net.pivots[k], net.middles[k])
-    ends, radii, reach = now.ends, net.capsule_radii, net.reaches[k]
-    count = 0
+    frames, origins, pivots, ends, radii = now.frames, now.origins, net.pivots, now.ends, net.capsule_radii
+    mx, my, mz = net.middles[k, 0], net.middles[k, 1], net.middles[k, 2]
+    mx, my, mz = _place(frames, origins, pivots, k, mx, my, mz)
+    reach, count = net.reaches[k], 0
     for c in range(len(ends)):
-        if net.capsule_nodes[c] == skipped:
-            continue
-        if _gap(middle, ends[c, 0], ends[c, 1], radii[c, 0], radii[c, 1], reach)[0] < reach:
+        if net.capsule_nodes[c] != skipped and _gap(mx, my, mz, ends, radii, c, reach)[0] < reach:
             near[count] = c
             count += 1
     if count == 0:
         return
-    f, origin = now.frames[k], now.origins[k]
     for s in range(net.starts[k], net.starts[k + 1]):
         px = py = pz = 0.0
         for i in range(4):
             w = net.weights[s, i]
             if w > 0.0:
-                n = net.nodes[s, i]
-                x, y, z = _place(now.frames[n], now.origins[n], net.pivots[n], net.samples[s])
+                x, y, z = net.samples[s, 0], net.samples[s, 1], net.samples[s, 2]
+                x, y, z = _place(frames, origins, pivots, net.nodes[s, i], x, y, z)
                 px, py, pz = px + w * x, py + w * y, pz + w * z
-        v = net.outwards[s]
-        ox = f[0, 0] * v[0] + f[0, 1] * v[1] + f[0, 2] * v[2]
-        oy = f[1, 0] * v[0] + f[1, 1] * v[1] + f[1, 2] * v[2]
-        oz = f[2, 0] * v[0] + f[2, 1] * v[1] + f[2, 2] * v[2]
         for i in range(count):
             c = near[i]
             room = net.rooms[s, c]
-            d, nx, ny, nz = _gap((px, py, pz), ends[c, 0], ends[c, 1], radii[c, 0], radii[c, 1], room)
+            d, nx, ny, nz = _gap(px, py, pz, ends, radii, c, room)
             if d < room:
-                nx, ny, nz = nx + _OUTWARDS * ox, ny + _OUTWARDS * oy, nz + _OUTWARDS * oz
+                vx, vz = _OUTWARDS * net.outwards[s, 0], _OUTWARDS * net.outwards[s, 2]
+                nx += frames[k, 0, 0] * vx + frames[k, 0, 2] * vz
+                ny += frames[k, 1, 0] * vx + frames[k, 1, 2] * vz
+                nz += frames[k, 2, 0] * vx + frames[k, 2, 2] * vz
                 size = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
-                x, y, z = px - origin[0], py - origin[1], pz - origin[2]
+                x, y, z = px - origins[k, 0], py - origins[k, 1], pz - origins[k, 2]
                 _add_push(now.total, x, y, z, nx / size, ny / size, nz / size, room - d)
 
 
 @_jit
 def _pull(k, net, now):
     """Sums up how bone `k` follows the neighbours that its mesh is sewn to."""
+    frames, origins, pivots, ends = now.frames, now.origins, net.pivots, net.link_points
     for i in range(net.link_starts[k], net.link_starts[k + 1]):
-        n = net.links[i]
-        px, py, pz = _place(now.frames[k], now.origins[k], net.pivots[k], net.link_points[i, 0])
-        x, y, z = _place(now.frames[n], now.origins[n], net.pivots[n], net.link_points[i, 1])
+        px, py, pz = _place(frames, origins, pivots, k, ends[i, 0, 0], ends[i, 0, 1], ends[i, 0, 2])
+        x, y, z = _place(frames, origins, pivots, net.links[i], ends[i, 1, 0], ends[i, 1, 1], ends[i, 1, 2])
         x, y, z = x - px, y - py, z - pz
         length = np.sqrt(x * x + y * y + z * z) + 1e-9
-        stretch = length - net.link_lengths[i]
-        if stretch > 0.0:
-            o = now.origins[k]
-            # The neighbour goes the other half.
-            _add_push(
-                now.total, px - o[0], py - o[1], pz - o[2], x / length, y / length, z / length, 0.5 * stretch
-            )
+        half = 0.5 * (length - net.link_lengths[i])  # The neighbour goes the other half.
+        if half > 0.0:
+            px, py, pz = px - origins[k, 0], py - origins[k, 1], pz - origins[k, 2]
+            _add_push(now.total, px, py, pz, x / length, y / length, z / length, half)
 
 
 @_jit
@@ -214,15 +208,17 @@ def _multiply(a, b, out):
 @_jit
 def _follow(k, net, now):
     """Places bone `k` behind its parent."""
-    p, turn, bend = net.parents[k], now.owns[k], now.bends[k]
-    if rotations.dot(bend, bend) > 0.0:
-        turn = rotations.compose(rotations.from_vector(bend), turn)
+    p, turn = net.parents[k], now.owns[k]
+    if now.bends[k, 0] != 0.0 or now.bends[k, 1] != 0.0 or now.bends[k, 2] != 0.0:
+        turn = rotations.compose(rotations.from_vector(now.bends[k]), turn)
     if p < 0:
         now.frames[k] = turn
         now.origins[k] = net.pivots[k] + now.shifts[k]
     else:
         _multiply(now.frames[p], turn, now.frames[k])
-        x, y, z = _place(now.frames[p], now.origins[p], net.pivots[p], net.pivots[k] + now.shifts[k])
+        x, y, z = net.pivots[k, 0], net.pivots[k, 1], net.pivots[k, 2]
+        x, y, z = x + now.shifts[k, 0], y + now.shifts[k, 1], z + now.shifts[k, 2]
+        x, y, z = _place(now.frames, now.origins, net.pivots, p, x, y, z)
         now.origins[k, 0], now.origins[k, 1], now.origins[k, 2] = x, y, z
 
 
@@ -255,7 +251,8 @@ def _locals(net, frames, origins):
             shifts[k] = origins[k] - net.pivots[k]
         else:
             turns[k] = rotations.to_vector(rotations.compose(frames[p].T.copy(), frames[k]))
-            x, y, z = _place(frames[p], origins[p], net.pivots[p], net.pivots[k])
+            x, y, z = net.pivots[k]
+            x, y, z = _place(frames, origins, net.pivots, p, x, y, z)
             shifts[k] = rotations.unapply(frames[p], origins[k] - np.array((x, y, z)))
     return turns, shifts
 
@@ -288,7 +285,9 @@ def settle(net, frames, origins):
     )
     near = np.empty(len(net.capsule_ends), np.int64)
     # A bone that has done nothing since rest cannot have met a capsule of the bone that carries it.
-    still = np.zeros(count, np.bool_)
+    quiet, still = np.empty(count, np.bool_), np.zeros(count, np.bool_)
+    for k in range(count):
+        quiet[k] = np.abs(turns[k]).max() < 1e-9 and np.abs(shifts[k]).max() < 1e-9
     for step in range(1, _STEPS + 2):
         if step <= _STEPS:
             t = step / _STEPS
@@ -299,7 +298,8 @@ def settle(net, frames, origins):
             for c in range(len(now.ends)):
                 k = net.capsule_nodes[c]
                 for e in range(2):
-                    x, y, z = _place(frames[k], origins[k], net.pivots[k], net.capsule_ends[c, e])
+                    x, y, z = net.capsule_ends[c, e]
+                    x, y, z = _place(frames, origins, net.pivots, k, x, y, z)
                     now.ends[c, e, 0], now.ends[c, e, 1], now.ends[c, e, 2] = x, y, z
         sweeps = _SWEEPS if step <= _STEPS else _SETTLING
         for sweep in range(sweeps):
@@ -307,14 +307,13 @@ def settle(net, frames, origins):
             for k in range(count):
                 if not net.loose[k]:
                     continue
-                bend = np.sqrt(rotations.dot(now.bends[k], now.bends[k]))
+                x, y, z = now.bends[k, 0], now.bends[k, 1], now.bends[k, 2]
+                bend = np.sqrt(x * x + y * y + z * z)
                 if bend > 0.0:
                     now.bends[k] *= max(0.0, 1.0 - relax / bend)
                 p = net.parents[k]
                 alone = p == net.anchors[k] or still[p]
-                still[k] = (
-                    alone and bend == 0.0 and max(np.abs(turns[k]).max(), np.abs(shifts[k]).max()) < 1e-9
-                )
+                still[k] = alone and quiet[k] and bend == 0.0
                 _follow(k, net, now)
                 now.total[:] = 0.0
                 _pull(k, net, now)

@@ -18,10 +18,15 @@ _SPHERE, _BOX, _CAPSULE = range(3)
 
 
 class Body(NamedTuple):
-    """A rigid body as in the file; `offset` (3,) is from its bone, sizes and offset in MMD's units."""
+    """A rigid body as in the file; `offset` (3,) is from its bone, sizes and offset in MMD's units.
+
+    It meets another if each has the other's `group` among the bits of its `mask`.
+    """
 
     bone: int
     mode: int
+    group: int
+    mask: int
     shape: int
     size: np.ndarray
     offset: np.ndarray
@@ -34,11 +39,13 @@ def bodies(model: pmd.PmdModel | pmx.PmxModel) -> list[Body]:
     if isinstance(model, pmd.PmdModel):
         for r in model.rigid_bodies:
             values = (np.array(r[name], float) for name in ("size", "position", "rotation"))
-            out.append(Body(int(r["bone"]), int(r["mode"]), int(r["shape"]), *values))
+            whole = (int(r[name]) for name in ("bone", "mode", "group", "mask", "shape"))
+            out.append(Body(*whole, *values))
     else:
         for r in model.rigid_bodies:
             place = np.array(r.position) - np.array(model.bones[r.bone].position if r.bone >= 0 else 0.0)
-            out.append(Body(r.bone, r.mode, r.shape, np.array(r.size), place, np.array(r.rotation)))
+            whole = r.bone, r.mode, r.group, r.mask, r.shape
+            out.append(Body(*whole, np.array(r.size), place, np.array(r.rotation)))
     numbers = lambda b: np.concatenate([b.size, b.offset, b.rotation])
     return [b for b in out if 0 <= b.bone < len(model.bones) and np.isfinite(numbers(b)).all()]
 
@@ -55,10 +62,15 @@ def capsules(bodies: list[Body], rest: np.ndarray) -> list[Capsule]:
       bodies: of the model.
       rest: (b, 4, 4) rest transforms of its bones in character space.
     """
-    return [_capsule(b, rest[b.bone, :3, 3]) for b in bodies if b.mode == 0]
+    moved = [b for b in bodies if b.mode != 0]
+    return [_capsule(b, rest[b.bone, :3, 3], moved) for b in bodies if b.mode == 0]
 
 
-def _capsule(body: Body, pivot: np.ndarray) -> Capsule:
+def _meet(a: Body, b: Body) -> bool:
+    return bool(a.mask >> b.group & 1 and b.mask >> a.group & 1)
+
+
+def _capsule(body: Body, pivot: np.ndarray, moved: list[Body]) -> Capsule:
     axis, half, radius = np.array([0.0, 1.0, 0.0]), 0.0, abs(float(body.size[0]))
     if body.shape == _CAPSULE:
         half = abs(float(body.size[1])) / 2
@@ -69,8 +81,9 @@ def _capsule(body: Body, pivot: np.ndarray) -> Capsule:
         radius = float((sides.sum() - sides[longest]) / 2)
         half, axis = max(0.0, float(sides[longest]) - radius), np.eye(3)[longest]
     axis = _turn(body.rotation) @ axis
+    passes = frozenset(b.bone for b in moved if not _meet(b, body))
     ends = body.offset + np.outer([-half, half], axis)
-    return Capsule(body.bone, pivot + ends * FLIP * UNIT, (radius * UNIT, radius * UNIT))
+    return Capsule(body.bone, pivot + ends * FLIP * UNIT, (radius * UNIT, radius * UNIT), passes)
 
 
 def _turn(angles: np.ndarray) -> np.ndarray:
