@@ -213,7 +213,8 @@ def fit_clip(
         # Distances from planes through the origin that are parallel to the sides of the view.
         slopes = np.tan(np.radians(fov / 2)) * room / height
         x, y, z = rotation
-        functions = np.stack([x + slopes[0] * z, slopes[0] * z - x, y + slopes[1] * z, slopes[1] * z - y])
+        sides = [x + slopes[0] * z, slopes[0] * z - x, y + slopes[1] * z, slopes[1] * z - y]
+        functions = np.stack([*sides, z])
     low, high = np.full(len(functions), np.inf), np.full(len(functions), -np.inf)
     joints, weights = sdef.influences(character)
     for globals_, morphed in frames:
@@ -229,11 +230,12 @@ def fit_clip(
         scale = float((room / np.maximum(high - low, 1e-3)[:2]).min())
         center = rotation.T @ ((low + high) / 2)
         return Camera(*size, scale, tuple(center.tolist()), yaw, pitch, roll)
-    right, left, top, bottom = high
+    right, left, top, bottom, front = high
     # The nearest eye from which no vertex leaves any side, and in the middle where there is room.
-    away = max((right + left) / (2 * slopes[0]), (top + bottom) / (2 * slopes[1])) + 1e-3
+    away = max((right + left) / (2 * slopes[0]), (top + bottom) / (2 * slopes[1]), front + 1e-3)
     eye = rotation.T @ np.array([(right - left) / 2, (top - bottom) / 2, away])
-    return Perspective(*size, fov, tuple(eye.tolist()), yaw, pitch, roll)
+    near = min(Perspective.near, (away - front) / 2)
+    return Perspective(*size, fov, tuple(eye.tolist()), yaw, pitch, roll, float(near))
 
 
 def fit(

@@ -94,7 +94,7 @@ def rasterise(screen, mesh, surfaces, textures, reference, window, samples, is_h
             # The first sample centre at or below the top, and the first below the bottom.
             ya = int(np.ceil(max(low, top) - 0.5))
             yb = int(np.ceil(min(high, bottom) - 0.5))
-            if ya >= yb or not abs(area) < 1e12:
+            if ya >= yb or not abs(area) < 1e18:
                 continue
             if min(x0, x1, x2) >= right or max(x0, x1, x2) <= left:
                 continue

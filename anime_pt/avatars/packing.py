@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from anime_pt.avatars import sdef
 from anime_pt.avatars.character import PARTS, Character, Material
+from anime_pt.avatars.mipmaps import Textures, pack_textures
 from anime_pt.avatars.morphs import Morphed
 
 OPAQUE, MASK, BLEND = range(3)
@@ -19,9 +19,6 @@ ALPHA_MODES = ("opaque", "mask", "blend")
 TOON, MTOON, UNLIT = range(3)
 SHADINGS = ("toon", "mtoon", "unlit")
 SPHERE_MODES = ("", "multiply", "add")
-# Blocks of rows in the table of textures, one row for each material.
-BASE, SPHERE, SHADE, EMISSION = range(4)
-_MAX_LEVELS = 14
 # Texels and materials at least this opaque are drawn as opaque, and those below `INVISIBLE` not at all.
 SOLID = 0.985
 INVISIBLE = 0.004
@@ -72,19 +69,6 @@ class Surfaces(NamedTuple):
     parts: np.ndarray  # (m,) uint8
 
 
-class Textures(NamedTuple):
-    """All textures with their mip levels, premultiplied by alpha so that empty texels do not bleed.
-
-    The tables have a block of m rows for each of `BASE`, `SPHERE`, `SHADE` and `EMISSION`.
-    """
-
-    texels: np.ndarray  # (n,) uint8
-    levels: np.ndarray  # (4m,) int32, 0 for no texture
-    offsets: np.ndarray  # (4m, levels) int64
-    widths: np.ndarray  # (4m, levels) int32
-    heights: np.ndarray  # (4m, levels) int32
-
-
 @dataclasses.dataclass(frozen=True)
 class Packed:
     """A character as the kernels read it.
@@ -100,22 +84,6 @@ class Packed:
     textures: Textures
     vertices: np.ndarray
     has_layers: bool
-
-
-def _pyramid(texture: np.ndarray, opaque: bool) -> list[np.ndarray]:
-    """Mip levels of a texture, premultiplied by alpha."""
-    level = np.array(texture, np.uint8, order="C")
-    if opaque:
-        level[..., 3] = 255
-    elif (level[..., 3] < 255).any():
-        alpha = level[..., 3:].astype(np.uint16)
-        level[..., :3] = (level[..., :3] * alpha + 127) // 255
-    levels = [level]
-    while max(level.shape[:2]) > 1 and len(levels) < _MAX_LEVELS:
-        height, width = (max(1, n // 2) for n in level.shape[:2])
-        level = cv2.resize(level, (width, height), interpolation=cv2.INTER_AREA)
-        levels.append(level)
-    return levels
 
 
 def _shared_normals(positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -225,7 +193,7 @@ def pack(character: Character) -> Packed:
     for material in materials:
         _choice(material, "outline_unit", ("screen", "metres"))
     surfaces = _surfaces(materials)
-    textures = _textures(materials)
+    textures = pack_textures(materials)
     changed = {c.material for morph in character.morphs for c in morph.materials}
     shown = np.array(
         [
@@ -295,34 +263,3 @@ def morph(character: Character, morphed: Morphed) -> Packed:
             )
             mesh = mesh._replace(outlines=widths[0], outline_metres=widths[1])
     return dataclasses.replace(packed, mesh=mesh, surfaces=surfaces, has_layers=has_layers)
-
-
-def _textures(materials: Sequence[Material]) -> Textures:
-    """All textures in one array of texels, each once, with a table of their levels."""
-    count = len(materials)
-    fields = ("texture", "sphere", "shade_texture", "emission_texture")
-    rows = len(fields) * count
-    levels = np.zeros(rows, np.int32)
-    offsets = np.zeros((rows, _MAX_LEVELS), np.int64)
-    widths, heights = (np.ones((rows, _MAX_LEVELS), np.int32) for _ in range(2))
-    first, chunks, total = {}, [], 0
-    for i, texture in enumerate(getattr(m, field) for field in fields for m in materials):
-        if texture is None:
-            continue
-        if texture.ndim != 3 or texture.shape[2] != 4 or texture.dtype != np.uint8 or not texture.size:
-            raise ValueError(f"texture of shape {texture.shape} {texture.dtype}, expected (h, w, 4) uint8")
-        opaque = i >= count or materials[i].alpha_mode == "opaque"
-        key = (id(texture), opaque)
-        if key not in first:
-            first[key] = i
-            pyramid = _pyramid(texture, opaque)
-            levels[i] = len(pyramid)
-            for n, level in enumerate(pyramid):
-                offsets[i, n], widths[i, n], heights[i, n] = total, level.shape[1], level.shape[0]
-                chunks.append(level.ravel())
-                total += level.size
-        else:
-            for table in (levels, offsets, widths, heights):
-                table[i] = table[first[key]]
-    texels = np.concatenate(chunks) if chunks else np.zeros(4, np.uint8)
-    return Textures(texels, levels, offsets, widths, heights)

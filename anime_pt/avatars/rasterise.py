@@ -6,17 +6,20 @@ swollen along its normals, which is what draws outlines) at `supersample` times 
 translucent fragments in a list per sample; shade. Shading runs once per pixel and triangle, as in
 hardware multisampling, with mipmapped textures and a box-filtered ramp, so that the samples only pay for
 edges. Light and colour follow MikuMikuDance: texture times material colour, times or plus a sphere map
-looked up by the view-space normal, times a toon ramp looked up by n.l.
+looked up by the view-space normal, times a toon ramp looked up by n.l. Materials may follow MToon instead
+(VRMC_materials_mtoon 1.0) or be unlit. In perspective, triangles are cut at the near plane, and depth and
+texture coordinates run as they do in space; outlines keep their width on screen, or that in metres.
 
 Surfaces with alpha are split per texel: opaque texels go through the z-buffer, the others are sorted
-back to front per sample, and where depths tie, by the file's drawing order.
+back to front per sample, and where depths tie, by the file's drawing order. Files may give an order of their
+own by render queues, and surfaces that write depth hide what is drawn behind them later.
 """
 
 import dataclasses
 
 import numpy as np
 
-from anime_pt.avatars import coverage, projection, rig, shading
+from anime_pt.avatars import coverage, fragments, projection, rig, shading
 from anime_pt.avatars.camera import Camera, Perspective
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.coverage import Samples
@@ -36,7 +39,8 @@ class Frame:
 
     Attributes:
       image: (h, w, 4) uint8, sRGB with straight alpha; empty pixels are (255, 255, 255, 0).
-      depth: (h, w) float32 metres along the view, larger is farther, inf where empty.
+      depth: (h, w) float32 metres along the view as the camera counts them, larger is farther, inf where
+        empty; the nearest sample of each pixel.
       parts: (h, w) uint8 ids into `character.PARTS`, 0 where empty.
       triangles: (h, w) int32 index of the nearest triangle of the character, -1 where empty.
     """
@@ -76,7 +80,7 @@ class Renderer:
         self._heads = np.empty((0, 0), np.int32)
         self._pool_links = np.empty((0, 2), np.int32)
         self._pool_depths = np.empty(0, np.float32)
-        self._planes = np.empty((0, shading.PLANES), np.float32)
+        self._planes = np.empty((0, fragments.PLANES), np.float32)
 
     def render(
         self,
@@ -222,7 +226,7 @@ class Renderer:
             self._heads[y0:y1, x0:x1] = -1
         count = len(mesh.triangles)
         if len(self._planes) < count:
-            self._planes = np.empty((count, shading.PLANES), np.float32)
+            self._planes = np.empty((count, fragments.PLANES), np.float32)
         scratch = (
             self._planes,
             np.empty(count, np.bool_),

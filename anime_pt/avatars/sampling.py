@@ -1,4 +1,8 @@
-"""Texture lookup in compiled loops: bilinear, repeating, on a level that suits the size on screen."""
+"""Texture lookup in compiled loops: bilinear, repeating, on a level that suits the size on screen.
+
+Numba's cache looks at one file only: after editing a function that is inlined into those of another file,
+delete `__pycache__`.
+"""
 
 import numba
 import numpy as np
