@@ -56,6 +56,14 @@ def test_commands(clone):
     assert '"eval/iou":' in out
 
 
+def test_datasets(clone):
+    (block,) = blocks("tested datasets")
+    run(["bash", "-euo", "pipefail", "-c", block], clone)
+    names = (clone / "my_pairs" / "train.lst").read_text().split()
+    assert names and all((clone / "my_pairs" / "train" / name).exists() for name in names)
+    assert (clone / "my_pairs" / "DATA_CARD.md").exists()
+
+
 def test_python(clone):
     (block,) = blocks("tested python")
     out = run(
