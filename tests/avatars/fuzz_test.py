@@ -8,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from tests.avatars import asset_files, fuzzing, gltf_files, mmd_files, vrma_test
+from anime_pt.avatars import vmd, vpd
+from tests.avatars import asset_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_test
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Cases of the normal run, by what one costs.
-CASES = {"mmd characters": 24, "vrm characters": 60, "bvh": 60}
+CASES = {"mmd characters": 40, "vrm characters": 100, "vmd": 40}
 
 
 def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -24,6 +25,7 @@ def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
         "old.vrm": gltf_files.figure("0.x").data(),
         "new.vrm": gltf_files.figure("1.0", np.random.default_rng(0)).data(),
         "named.glb": gltf_files.figure("").data(),
+        "small.vmd": vmd_files.full(),
     }
     glb, nodes = vrma_test.skeleton(np.random.default_rng(0))
     turns = [[0, 0, 0, 1.0], gltf_files.quaternion((0, 1, 0), 50)]
@@ -32,6 +34,7 @@ def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
     ).data()
     for name, data in made.items():
         (folder / name).write_bytes(data)
+    vpd.write(folder / "small.vpd", vmd.read(folder / "small.vmd"))
     return sorted(folder.iterdir())
 
 

@@ -15,7 +15,8 @@ import sys
 
 import numpy as np
 
-from anime_pt.avatars import bvh_recording, camera, files, pmd, pmx, poses, rasterise, rig, vmd, vrma
+from anime_pt.avatars import camera, files, motions, pmd, pmx, poses, rasterise, rig
+from tests.avatars.tiny_character import build_tiny
 
 MEMORY = 3 << 29  # Bytes beyond what the imports take.
 SECONDS = 20  # For one file, on a busy computer.
@@ -129,15 +130,28 @@ def _use_character(path: pathlib.Path) -> None:
     rasterise.Renderer(32, supersample=1).render(character, globals_, camera.fit(character, globals_, 32))
 
 
-# Name -> suffixes of its files, reader, kinds of damage.
+def _use_motion(path: pathlib.Path) -> None:
+    """Loads a motion and makes a character move."""
+    motion = motions.load(path)
+    if not 1 <= motion.frames * np.isfinite(motion.fps) < 1 << 33:
+        raise AssertionError(f"{motion.frames} frames at {motion.fps}")
+    performance = motion.on(build_tiny())
+    for seconds in (0.0, 0.4, motion.frames / motion.fps):
+        pose = performance.pose(seconds)
+        if not np.isfinite(pose.rotations).all() or not np.isfinite(pose.translations).all():
+            raise AssertionError("the pose is not finite")
+
+
+# Name -> suffixes of its files, what is done with them, kinds of damage.
 READERS = {
     "pmd": ((".pmd",), pmd.read, _BINARY),
     "pmx": ((".pmx",), pmx.read, _BINARY),
     "mmd characters": ((".pmd", ".pmx"), _use_character, _BINARY),
-    "vmd": ((".vmd",), vmd.read, _BINARY),
-    "bvh": ((".bvh",), bvh_recording.read, _TEXT),
-    "vrma": ((".vrma",), vrma.read, _GLB),
     "vrm characters": ((".vrm", ".glb"), _use_character, _GLB),
+    "vmd": ((".vmd",), _use_motion, _BINARY),
+    "vpd": ((".vpd",), _use_motion, _TEXT),
+    "bvh": ((".bvh",), _use_motion, _TEXT),
+    "vrma": ((".vrma",), _use_motion, _GLB),
 }
 
 
@@ -158,7 +172,7 @@ def _verdict(read, path: pathlib.Path) -> str:
         return f"took more than {SECONDS} s"
     except (ValueError, OSError) as e:
         text = str(e)
-        if "\n" in text or path.name not in text:
+        if "\n" in text or path.stem not in text:
             return f"no clear error: {type(e).__name__}: {text}"
     except BaseException as e:
         return f"{type(e).__name__}: {e}"
