@@ -18,7 +18,8 @@ from anime_pt.avatars import quaternions
 from anime_pt.avatars.binary import FormatError
 
 # More than any real file has; they bound what a damaged one can ask for.
-_MAX_BYTES, _MAX_JOINTS, _MAX_VALUES = 1 << 29, 2048, 1 << 26
+_MAX_BYTES, _MAX_JOINTS, _MAX_DEPTH = 1 << 28, 1024, 128
+_MAX_VALUES, _MAX_PLACES = 1 << 25, 1 << 23  # Frames times channels, and times joints.
 _MAX_OFFSET = 1e9
 _CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "xyz")
 
@@ -149,8 +150,10 @@ def parse(path: str | os.PathLike) -> BvhFile:
     joints, parents, offsets, channels, ends = _hierarchy(lines)
     count = sum(map(len, channels))
     frames = _header(lines, "Frames")
-    if not 1 <= frames <= _MAX_VALUES // max(count, 1) or frames != int(frames):
-        raise lines.error(f"{frames:g} frames of {count} channels: expected a whole number from 1")
+    if frames < 1 or frames != int(frames):
+        raise lines.error(f"{frames:g} frames: expected a whole number from 1")
+    if frames * count > _MAX_VALUES or frames * len(joints) > _MAX_PLACES:
+        raise lines.error(f"{frames:g} frames of {len(joints)} joints are too many: cut the clip into parts")
     frame_time = _header(lines, "Frame Time")
     if not 1e-4 <= frame_time <= 10:
         raise lines.error(f"a frame time of {frame_time:g} s: expected 0.0001 to 10")
@@ -198,6 +201,8 @@ def _hierarchy(lines: _Lines):
                     raise lines.error(f"{word} in a wrong place")
                 if len(joints) >= _MAX_JOINTS:
                     raise lines.error(f"more than {_MAX_JOINTS} joints")
+                if len(stack) >= _MAX_DEPTH:
+                    raise lines.error(f"joints nested deeper than {_MAX_DEPTH}")
                 pending.append(len(joints))
                 joints.append(" ".join(words[1:]) or f"joint_{len(joints)}")
                 parents.append(stack[-1] if stack else -1)

@@ -60,10 +60,13 @@ class _Figure:
             if parent >= 0:
                 self.children[parent].append(j)
         self.size = float(np.ptp(positions[0], axis=0).max())
-        self.longest: list[list[int]] = [[] for _ in names]
+        self.longest: list[list[int]] = [[j] for j in range(len(names))]
+        reaches = np.zeros(len(names))
         for j in reversed(range(len(names))):
-            chains = [self.longest[c] for c in self.children[j]]
-            self.longest[j] = [j, *max(chains, key=lambda c: self.length([j, *c]), default=[])]
+            steps = [reaches[c] + self.length([j, c]) for c in self.children[j]]
+            if steps:
+                reaches[j] = max(steps)
+                self.longest[j] += self.longest[self.children[j][int(np.argmax(steps))]]
 
     def length(self, chain: Sequence[int]) -> float:
         """Sum of the bones along a chain of joints."""
@@ -77,6 +80,14 @@ class _Figure:
             out.append(joint)
             joint = self.parents[joint]
         return out[::-1]
+
+    def below(self, joint: int) -> list[int]:
+        """All joints under it, sorted."""
+        out, todo = [], list(self.children[joint])
+        while todo:
+            out.append(todo.pop())
+            todo += self.children[out[-1]]
+        return sorted(out)
 
     def fork(self, a: int, b: int) -> int:
         """The lowest joint above (or at) both; -1 if they hang on different roots."""
@@ -142,11 +153,10 @@ def _shaped_ends(figure: _Figure) -> dict[str, int]:
     def forked(joint: int) -> bool:
         return len(branches(joint, 3)) >= 2 and len(branches(joint, 1)) >= 3
 
-    order = range(len(figure.names))
-    for hips in filter(forked, order):
+    for hips in filter(forked, range(len(figure.names))):
         for trunk in figure.children[hips]:
             legs = [c for c in branches(hips, 3) if c[0] != trunk]
-            below = [j for j in order if trunk in figure.path(j) and forked(j)]
+            below = [j for j in (trunk, *figure.below(trunk)) if forked(j)]
             if len(legs) < 2 or not below:
                 continue
             chest = below[0]
@@ -230,15 +240,11 @@ def roles(names: Sequence[str], parents: np.ndarray, positions: np.ndarray, path
 
 
 def _fingers(figure: _Figure, side: str, hand: int) -> dict[str, int]:
-    below = [j for j, name in enumerate(figure.names) if name and hand in figure.path(j)[:-1]]
+    plain = {j: "".join(_words(figure.names[j])) for j in figure.below(hand) if figure.names[j]}
+    plain = {j: name for j, name in plain.items() if not any(p in name for p in _PALM)}
     out = {}
     for finger, marks in _FINGERS.items():
-        plain = {j: "".join(_words(figure.names[j])) for j in below}
-        bones = [
-            j
-            for j, name in plain.items()
-            if any(m in name for m in marks) and not any(p in name for p in _PALM)
-        ]
+        bones = [j for j, name in plain.items() if any(m in name for m in marks)]
         phalanges = _THUMB if finger == "Thumb" else _PHALANGES
         out |= {f"{side}{finger}{p}": j for p, j in zip(phalanges, bones, strict=False)}
     return out

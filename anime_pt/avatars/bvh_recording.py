@@ -16,6 +16,7 @@ import os
 import numpy as np
 
 from anime_pt.avatars import bvh, bvh_humanoid, ground, quaternions
+from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.recording import Recording, hierarchy
 
 _X, _Y, _Z = np.eye(3)
@@ -190,6 +191,8 @@ def read(path: str | os.PathLike) -> Recording:
     feet = [side + part for side in _SIDES for part in ("Foot", "Toes") if side + part in rest]
     leg = -_between(rest, "Foot")[1] + _between(rest, "UpperLeg")[1]
     sole = min(rest[f][1] for f in feet) - leg * (_TOE_HEIGHT if len(feet) > 2 else _ANKLE_HEIGHT)
+    if not (leg > 0 and -sole > 0):
+        raise FormatError(f"{path}: the legs of the figure do not reach down from its hips")
     sizes = np.array(_UNITS) * -sole
     best = np.abs(np.log(sizes / _HIPS)).argmin()
     scale = _UNITS[best] if 0.7 < sizes[best] < 1.2 else _HIPS / -sole
