@@ -176,6 +176,22 @@ def _limit(turn, low, high, order, mirrors):
 
 
 @_jit
+def _forward(path, top, offsets, turns, shifts, global_turns, places):
+    """Frames of the bones of a path from index `top` down to the effector, in place."""
+    for i in range(top, -1, -1):
+        bone = path[i]
+        global_turns[i] = quaternions.compose(global_turns[i + 1], turns[bone])
+        moved = quaternions.apply(global_turns[i + 1], offsets[bone] + shifts[bone])
+        places[i] = places[i + 1] + moved
+
+
+@_jit
+def _distance(a, b):
+    gap = a - b
+    return np.sqrt(rotations.dot(gap, gap))
+
+
+@_jit
 def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
     """Turns the links of a chain, in place in `turns`, until its effector is at its goal.
 
@@ -193,15 +209,19 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
     # Frames along the path; the last is that of the topmost link's parent.
     global_turns, places = np.empty((count + 1, 4)), np.empty((count + 1, 3))
     global_turns[count], places[count] = frame(parents[path[count - 1]], parents, offsets, turns, shifts)
+    _forward(path, count - 1, offsets, turns, shifts, global_turns, places)
+    if c.iterations[chain] == 0 or _distance(places[0], goal) < _REACHED:
+        return
+    # A straight knee below its goal could not choose where to bend; within its limits it is not straight.
+    for link in range(c.starts[chain], c.starts[chain + 1]):
+        if c.limited[link]:
+            bone = c.links[link]
+            turns[bone] = _limit(turns[bone], c.lows[link], c.highs[link], c.orders[link], False)
     changed = count - 1
     iterations, last = c.iterations[chain], np.inf
     for iteration in range(MAX_ITERATIONS if c.knees[chain] else iterations):
         for link in range(c.starts[chain], c.starts[chain + 1] + 1):
-            for i in range(changed, -1, -1):
-                bone = path[i]
-                global_turns[i] = quaternions.compose(global_turns[i + 1], turns[bone])
-                moved = quaternions.apply(global_turns[i + 1], offsets[bone] + shifts[bone])
-                places[i] = places[i + 1] + moved
+            _forward(path, changed, offsets, turns, shifts, global_turns, places)
             changed = -1
             if link == c.starts[chain + 1] or c.free_axes[link] == 3:
                 continue
@@ -225,8 +245,7 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
                 turn = quaternions.twist(turn, axes[bone])
             turns[bone] = quaternions.unit(turn)
             changed = at
-        gap = places[0] - goal
-        gap = np.sqrt(rotations.dot(gap, gap))
+        gap = _distance(places[0], goal)
         if gap < _REACHED or (iteration >= iterations and last - gap < _PROGRESS):
             return
         last = gap
