@@ -139,12 +139,6 @@ class Renderer:
         matrices = np.empty(changes.shape, np.float32)
         matrices[..., :] = view[:, :3] @ changes
         matrices[..., 3] += view[:, 3]
-        lens = Lens(0.0, 0.0, 0.0, 0.0)
-        if perspective:
-            # Near the figure, the buffers' depths are metres.
-            middle = float(view[2, :3] @ globals_[:, :3, 3].mean(0) + view[2, 3])
-            reference = max(middle, camera.near) if np.isfinite(middle) else 1.0
-            lens = Lens(scale, self.width * factor / 2, self.height * factor / 2, reference)
         count = len(mesh.positions)
         vertices = Vertices(*(np.empty((count, n), np.float32) for n in (3, 3, 4)))
         box = np.empty(4)
@@ -158,14 +152,20 @@ class Renderer:
             metres,
             # A hull pushed back by half its width cannot win over the surface that it belongs to.
             np.float32(0.5 * width / scale),
-            lens.focal,
+            scale if perspective else 0.0,
             near,
             np.empty((3, 4), np.float32),
             vertices,
             box,
         )
+        lens = Lens(0.0, 0.0, 0.0, 0.0)
         if perspective:
             mesh, vertices = projection.cut(mesh, vertices, near)
+            shown = vertices.screen[:, 2]
+            shown = shown[(shown >= near) & (shown < 1e6)]
+            # Near the figure, the buffers' depths are metres.
+            reference = float(shown.mean(dtype=np.float64)) if len(shown) else 1.0
+            lens = Lens(scale, self.width * factor / 2, self.height * factor / 2, reference)
             projection.divide(vertices, lens, near, box)
         elif count:
             reach = width * mesh.outlines.max() + metres * mesh.outline_metres.max()

@@ -141,6 +141,24 @@ def test_decal_follows_drawing_order_in_depth():
     assert render(scene((square(), RED), decal), front()).image[32, 32].tolist() == [128, 0, 128, 255]
 
 
+def test_decal_of_what_is_seen_while_most_is_behind_the_camera():
+    behind = [(square(0.5, z), BLUE) for z in (3.0, 5.0, 9.0, 30.0)]
+    cloth, badge = (square(), RED), (square(0.3, 0.004), BLUE)
+    # Drawn before what is 4 mm behind it, and still in front.
+    frame = render(scene((square(0.3, 0.004), glass((0.0, 0.0, 1.0), 0.5)), cloth, *behind), front())
+    assert frame.image[32, 32].tolist() == [128, 0, 128, 255]
+    assert render(scene(badge, cloth, *behind), front()).image[32, 32].tolist() == [0, 0, 255, 255]
+
+
+def test_tiny_figures_are_not_cut():
+    tiny = build_tiny()
+    small = dataclasses.replace(tiny, positions=tiny.positions * 0.01, derived={})
+    view = camera.fit(small, small.rest, 64, fov=40.0)
+    shown = render(small, view).image[..., 3] > 0
+    expected = render(tiny, camera.fit(tiny, tiny.rest, 64, fov=40.0)).image[..., 3] > 0
+    assert (shown ^ expected).mean() < 0.01 and expected.mean() > 0.1
+
+
 @pytest.mark.parametrize("distance", [1.5, 6.0])
 def test_outlines_keep_their_width_on_screen(distance):
     tiny = build_tiny()
