@@ -22,6 +22,8 @@ from anime_pt.pose import files
 # Frames from which a GIF's palette is made, in bytes.
 _PALETTE_FRAMES = 1 << 26
 _PALETTE_PIXELS = 1 << 20
+# Of encoders. APNG: 1.6 times as fast as the usual level for 2% more bytes.
+_OPTIONS = {"libx264": {"crf": "16"}, "apng": {"compression_level": "4"}}
 _GIF_TICK = Fraction(1, 100)
 
 
@@ -124,8 +126,8 @@ def _encode(
                 stream.pix_fmt = picture.format.name
                 context = stream.codec_context
                 context.sample_aspect_ratio = Fraction(1)
+                stream.options = _OPTIONS.get(codec, {})
                 if codec == "libx264":
-                    stream.options = {"crf": "16"}
                     context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
                     context.color_range = ColorRange.MPEG
             out.mux(stream.encode(picture))
