@@ -25,6 +25,11 @@ def get(record: dict[str, Any], name: str, kind: type, where: str) -> Any:
     return _checked(record[name], kind, f"{where}: {name!r}")
 
 
+def objects(record: dict[str, Any], name: str, where: str) -> list[dict[str, Any]]:
+    """The field of that name, a list of objects; raises FormatError for anything else."""
+    return [_checked(v, dict, f"{where}: {name!r}") for v in get(record, name, list, where)]
+
+
 def _checked(value: Any, kind: type, where: str) -> Any:
     # Unity writes whole numbers as 1024.0, and true is an int to Python.
     if kind is int and isinstance(value, float) and value.is_integer():

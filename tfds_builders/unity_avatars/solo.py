@@ -3,11 +3,11 @@
     annotation_definitions.json         names of keypoints, by template
     sequence.N/step*.frame*.json        one for each frame; the pictures that it names stand beside it
 
-A frame may show several figures. Each instance with a keypoint is an example of its own: a square about it,
-a fifth larger than the figure, as it is in the picture, background included; its mask is that of the
-instance segmentation, or 255 everywhere where none was recorded. Keypoints go over to `AVATAR_20` by name.
-The template "Coco" has the names and the order of OpenPose-18, so head_top and mid_hip are missing: NaN,
-NaN, 0.
+A frame may show several figures. Each instance with a keypoint is an example of its own: a square about its
+keypoints, bounding box and mask, a fifth larger than they are, as it is in the picture, background included;
+its mask is that of the instance segmentation, or 255 where none was recorded. Keypoints go over to
+`AVATAR_20` by name. The template "Coco" has the names and the order of OpenPose-18, so head_top and mid_hip
+are missing: NaN, NaN, 0.
 """
 
 import dataclasses
@@ -45,6 +45,7 @@ class Figure:
       label: what the project calls its kind.
       sequence, step: of the frame.
       instance: number within the frame.
+      box: left, top, right, bottom of its bounding box in pixels, or () if none was recorded.
       keypoints: 20 times x, y, visibility in the order of `AVATAR_20`, pixels of the picture.
       definitions: path of the annotation definitions.
       stamps: sizes and times of the pictures.
@@ -60,6 +61,7 @@ class Figure:
     sequence: int
     step: int
     instance: int
+    box: tuple[float, ...]
     keypoints: tuple[tuple[float, float, float], ...]
     definitions: str
     stamps: tuple[int, ...]
@@ -116,7 +118,7 @@ def _templates(path: pathlib.Path) -> dict[str, dict[int, int]]:
             continue
         template = fields.get(definition, "template", dict, str(path))
         found: dict[int, int] = {}
-        for keypoint in fields.get(template, "keypoints", list, str(path)):
+        for keypoint in fields.objects(template, "keypoints", str(path)):
             name = re.sub(r"[\s-]+", "_", fields.get(keypoint, "label", str, str(path)).lower())
             if name in AVATAR_20.keypoints:
                 found[fields.get(keypoint, "index", int, str(path))] = AVATAR_20.index(name)
@@ -135,7 +137,7 @@ def _of_frame(
         where = f"{path}, capture {number}"
         annotations = fields.get(capture, "annotations", list, where)
         colors, segmentation = _instances(annotations, path, where)
-        labels = _labels(annotations)
+        labels, boxes = _labels(annotations), _boxes(annotations, where)
         picture = _beside(path, capture, where)
         width, height = (int(v) for v in fields.numbers(capture.get("dimension"), 2, f"{where}: 'dimension'"))
         for annotation in annotations:
@@ -144,7 +146,7 @@ def _of_frame(
             template = fields.get(annotation, "templateId", str, where)
             if template not in templates:
                 raise FormatError(f"{where}: {definitions} has no template {template!r}")
-            for value in fields.get(annotation, "values", list, where):
+            for value in fields.objects(annotation, "values", where):
                 instance = fields.get(value, "instanceId", int, where)
                 points = _keypoints(value, templates[template], f"{where}, instance {instance}")
                 if np.isnan(points[:, 0]).all():
@@ -162,6 +164,7 @@ def _of_frame(
                         fields.get(frame, "sequence", int, str(path)),
                         fields.get(frame, "step", int, str(path)),
                         instance,
+                        boxes.get(instance, ()),
                         tuple(map(tuple, points.tolist())),
                         str(definitions),
                         (*stamp(picture), *(stamp(seen) if seen else ())),
@@ -186,7 +189,7 @@ def _instances(
     for annotation in annotations:
         if _is(annotation, "InstanceSegmentationAnnotation"):
             colors = {}
-            for instance in fields.get(annotation, "instances", list, where):
+            for instance in fields.objects(annotation, "instances", where):
                 color = fields.numbers(instance.get("color"), 4, f"{where}: color of an instance")
                 colors[fields.get(instance, "instanceId", int, where)] = tuple(int(c) for c in color[:3])
             return colors, _beside(path, annotation, where)
@@ -198,15 +201,30 @@ def _labels(annotations: Sequence[Any]) -> dict[int, str]:
     out = {}
     for annotation in annotations:
         if isinstance(annotation, dict):
-            for value in (*annotation.get("values", ()), *annotation.get("instances", ())):
-                if isinstance(value, dict) and isinstance(value.get("labelName"), str):
-                    out.setdefault(value.get("instanceId"), value["labelName"])
+            lists = [
+                v for v in (annotation.get("values"), annotation.get("instances")) if isinstance(v, list)
+            ]
+            for value in (v for values in lists for v in values if isinstance(v, dict)):
+                if isinstance(value.get("labelName"), str) and isinstance(value.get("instanceId"), int):
+                    out.setdefault(value["instanceId"], value["labelName"])
+    return out
+
+
+def _boxes(annotations: Sequence[Any], where: str) -> dict[int, tuple[float, ...]]:
+    """Instance -> left, top, right, bottom, where there are bounding boxes."""
+    out = {}
+    for annotation in annotations:
+        if _is(annotation, "BoundingBox2DAnnotation"):
+            for value in fields.objects(annotation, "values", where):
+                x, y = fields.numbers(value.get("origin"), 2, f"{where}: origin of a box")
+                w, h = fields.numbers(value.get("dimension"), 2, f"{where}: dimension of a box")
+                out[fields.get(value, "instanceId", int, where)] = x, y, x + w, y + h
     return out
 
 
 def _keypoints(value: Mapping[str, Any], places: Mapping[int, int], where: str) -> np.ndarray:
     out = np.tile([np.nan, np.nan, 0.0], (len(AVATAR_20), 1))
-    for keypoint in fields.get(value, "keypoints", list, where):
+    for keypoint in fields.objects(value, "keypoints", where):
         index, state = (fields.get(keypoint, name, int, where) for name in ("index", "state"))
         if state not in (_ABSENT, _HIDDEN, _VISIBLE):
             raise FormatError(f"{where}: keypoint {index}: unknown state {state}")
@@ -239,6 +257,8 @@ class Figures(Examples):
         mask = np.full((figure.height, figure.width, 1), 255, np.uint8)
         points = np.array(figure.keypoints)
         known = points[np.isfinite(points[:, 0]), :2]
+        if figure.box:
+            known = np.concatenate([known, np.reshape(figure.box, (2, 2))])
         if figure.segmentation:
             instances = pictures.read(pathlib.Path(figure.segmentation), *size)[..., :3]
             mask = 255 * (instances == figure.color).all(-1, keepdims=True).astype(np.uint8)
