@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from anime_pt.avatars import camera, keypoints, morphs, poses, rasterise, rig
+from anime_pt.avatars import camera, files, keypoints, morphs, poses, rasterise, rig
 from anime_pt.avatars.character import Character, Material
+from tests.avatars import asset_files
 from tests.avatars.rasterise_test import BLUE, RED, glass, scene, square
 from tests.avatars.tiny_character import build_tiny
 
@@ -269,3 +270,39 @@ def test_hostile_vertices(poison):
         assert not np.isnan(frame.depth).any()
     view = camera.fit(tiny, tiny.rest, 64, fov=30.0)
     assert np.isfinite(view.eye).all()
+
+
+@asset_files.parametrize("path", ".pmd", ".pmx", ".vrm", ".glb")
+def test_real_characters(path):
+    """Whole in a fitted picture, as large as the margin allows; and a camera inside of them draws on."""
+    try:
+        character = files.load(path)
+    except ValueError as e:
+        pytest.skip(str(e))
+    if not len(camera.drawn_vertices(character)):
+        pytest.skip("a skeleton without a mesh")
+    globals_ = rig.pose(character, poses.sample(np.random.default_rng(5)))
+    view = camera.fit(character, globals_, 128, yaw=70, pitch=15, fov=50.0)
+    renderer = rasterise.Renderer(128)
+    shown = renderer.render(character, globals_, view, outline=0.0)
+    points = view.project(rig.skin(character, globals_)[camera.drawn_vertices(character)])
+    low, high = points.min(0), points.max(0)
+    margin = 0.06 * 128
+    gaps = np.array([low[:2], 128 - high[:2]])
+    assert gaps.min() >= margin - 0.1 and gaps.max(0).min() <= margin + 0.5
+    # What is drawn lies where its vertices do; textures may leave parts of the mesh empty.
+    y, x = np.nonzero(shown.image[..., 3] > 0)
+    assert (
+        len(y)
+        and x.min() >= low[0] - 1
+        and x.max() <= high[0]
+        and y.min() >= low[1] - 1
+        and y.max() <= high[1]
+    )
+    depths = shown.depth[np.isfinite(shown.depth)]
+    assert low[2] - 1e-3 <= depths.min() and depths.max() <= high[2] + 1e-3
+    head = globals_[character.humanoid["head"], :3, 3]
+    inside = camera.look_at(128, tuple(head), tuple(head - [0.3, 1.0, 0.5]), fov=100.0)
+    frame = renderer.render(character, globals_, inside)
+    assert not np.isnan(frame.depth).any() and frame.depth.min() >= inside.near * 0.999
+    assert np.isfinite(keypoints.project(character, globals_, inside, frame)).all()
