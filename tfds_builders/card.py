@@ -128,30 +128,40 @@ def _versions() -> dict[str, str]:
 
 def _contents(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, Any]:
     features = builder.info.features
-    images = [n for n, f in features.items() if isinstance(f, tfds.features.Image)]
     texts = [n for n, f in features.items() if isinstance(f, tfds.features.Text)]
-    stored = builder.as_data_source(split, decoders=dict.fromkeys(images, tfds.decode.SkipDecoding()))
+    size = builder.info.splits[split].num_examples
+    title = f"data card of {builder.info.full_name} {split}"
     total, counts = 0, {name: Counter() for name in texts}
-    for i in tqdm(range(len(stored)), unit="example", desc=f"data card of {builder.info.full_name} {split}"):
-        example = stored[i]
-        total = (total + int.from_bytes(digest(example), "big")) % _MODULUS
+    for example in tqdm(_stored(builder, split), total=size, unit="example", desc=title):
+        total = (total + int.from_bytes(digest(example, features), "big")) % _MODULUS
         for name in texts:
             counts[name][example[name].decode()] += 1
     return {
-        "examples": len(stored),
+        "examples": size,
         "sha256": f"{total:064x}",
         "counts": {name: dict(sorted(of.items())) for name, of in counts.items()},
     }
 
 
-def digest(example: Mapping[str, Any]) -> bytes:
-    """SHA-256 of an example: its features by name, nested ones with a slash."""
-    hashed = hashlib.sha256()
+def _stored(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Mapping[str, Any]]:
+    """The examples, images as the bytes of their files."""
+    images = [n for n, f in builder.info.features.items() if isinstance(f, tfds.features.Image)]
+    decoders = dict.fromkeys(images, tfds.decode.SkipDecoding())
+    try:
+        source = builder.as_data_source(split, decoders=decoders)
+    except NotImplementedError:  # A format without random access, which TensorFlow reads.
+        return iter(tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders)))
+    return (source[i] for i in range(len(source)))
+
+
+def digest(example: Mapping[str, Any], features: tfds.features.FeaturesDict) -> bytes:
+    """SHA-256 of an example: its features by name, nested ones with a slash, in the types of `features`."""
+    hashed, kinds = hashlib.sha256(), _flat(features.get_tensor_info())
     for name, value in sorted(_flat(example).items()):
         if isinstance(value, bytes):
             kind, data = "bytes", value
         else:
-            array = np.asarray(value)
+            array = np.asarray(value, kinds[name].np_dtype)
             kind, data = f"{array.dtype.str}{array.shape}", np.ascontiguousarray(array).tobytes()
         hashed.update(f"{name} {kind} {len(data)}\n".encode() + data)
     return hashed.digest()

@@ -9,6 +9,7 @@ import unittest
 from unittest import mock
 
 import numpy as np
+import tensorflow_datasets as tfds
 
 from anime_pt.avatars.character import Terms
 from tfds_builders import build, card, registry
@@ -109,16 +110,24 @@ class CardTest(unittest.TestCase):
         self.assertIn("clips/a/* (30 files)", rows[2])
 
     def test_the_digest_is_of_names_types_shapes_and_values(self):
-        example = {"a": np.arange(4, dtype=np.int32), "b": {"c": b"x", "d": 1.5}}
-        first = card.digest(example)
-        self.assertEqual(card.digest({"b": {"d": 1.5, "c": b"x"}, "a": np.arange(4, dtype=np.int32)}), first)
+        tensor = lambda shape, dtype: tfds.features.Tensor(shape=shape, dtype=dtype)
+        features = lambda a: tfds.features.FeaturesDict(
+            {"a": a, "b": {"c": tfds.features.Text(), "d": np.float32, "e": np.float32}}
+        )
+        first = features(tensor((4,), np.int32))
+        example = {"a": np.arange(4, dtype=np.int32), "b": {"c": b"x", "d": 1.1}}
+        found = card.digest(example, first)
+        # Readers differ in the order of names and the types of scalars.
+        same = {"b": {"d": np.float32(1.1), "c": b"x"}, "a": np.arange(4)}
+        self.assertEqual(card.digest(same, first), found)
         others = [
-            {**example, "a": np.arange(4, dtype=np.int64)},
-            {**example, "a": np.arange(4, dtype=np.int32).reshape(2, 2)},
-            {**example, "b": {"c": b"y", "d": 1.5}},
-            {"a": example["a"], "b": {"c": b"x", "e": 1.5}},
+            card.digest(example, features(tensor((4,), np.int64))),
+            card.digest({**example, "a": np.arange(4).reshape(2, 2)}, features(tensor((2, 2), np.int32))),
+            card.digest({**example, "a": np.arange(1, 5)}, first),
+            card.digest({**example, "b": {"c": b"y", "d": 1.1}}, first),
+            card.digest({**example, "b": {"c": b"x", "e": 1.1}}, first),
         ]
-        self.assertEqual(len({first, *map(card.digest, others)}), 5)
+        self.assertEqual(len({found, *others}), 6)
 
     def test_a_table_keeps_its_columns(self):
         rows = card._table(("a", "b"), [("x|y", "two\nlines")])

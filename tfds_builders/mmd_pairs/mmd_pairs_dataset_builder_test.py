@@ -14,6 +14,7 @@ from anime_pt.pipelines import video
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence
 from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
+from tests.avatars import gltf_files
 from tfds_builders import testing
 from tfds_builders.mmd_pairs import film, human, openmmd, pairs, planning
 from tfds_builders.mmd_pairs import mmd_pairs_dataset_builder as mmd_pairs
@@ -177,6 +178,25 @@ class MmdPairsTest(testing.BuilderTestCase):
         self.assertAlmostEqual(moved[1] - moved[0], (moved[2] - moved[0]) / 2, places=3)
         self.assertGreater(abs(moved[2] - moved[0]), 0.5)
         self.assertEqual(len(found.files()), 40 + 2)
+
+    def test_terms_stop_the_build_unless_the_rights_are_held(self):
+        folder = manual_folder(self.folder / "manual")
+        (folder / "characters" / "ann").mkdir()
+        glb = gltf_files.figure("0.x")
+        glb.json["extensions"]["VRM"]["meta"] = {"licenseName": "Redistribution_Prohibited", "author": "Ann"}
+        glb.save(folder / "characters" / "ann" / "ann.vrm")
+        fields = {"resolution": 32, "source": "openmmd"}
+        make = lambda **more: mmd_pairs.Builder(
+            data_dir=str(self.folder), config=mmd_pairs.MmdPairsConfig(name="c", **fields, **more)
+        )
+        with self.assertRaisesRegex(
+            ValueError, r"ann\.vrm: the licence is Redistribution_Prohibited.*rights_held"
+        ):
+            make()._shards(folder)
+        held = [s for of_split in make(rights_held=True)._shards(folder).values() for s in of_split]
+        files = {pathlib.Path(path).name: terms for shard in held for path, terms in shard.files}
+        self.assertEqual(files["ann.vrm"].author, "Ann")
+        self.assertEqual(files["ann.vrm"].license, "Redistribution_Prohibited")
 
     def test_missing_files_are_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "clips holds no clips"):
