@@ -23,7 +23,9 @@ from anime_pt import command
 _CHARACTER = flags.DEFINE_string(
     "character", None, "File (.pmd, .pmx, .vrm, .glb, .gltf), or procedural:SEED[,COSTUME]."
 )
-_MOTION = flags.DEFINE_string("motion", "procedural:1", "File (.vmd, .vpd, .bvh, .vrma), or procedural:SEED.")
+_MOTION = flags.DEFINE_string(
+    "motion", "procedural:1", "File (.vmd, .vpd, .bvh, .vrma), procedural:SEED, or rest."
+)
 _OUT = flags.DEFINE_string("out", None, "File or folder to write; its suffix says the format.")
 _SIZE = flags.DEFINE_string("size", "512", "Side of the picture, or HEIGHTxWIDTH, in pixels.")
 _FPS = flags.DEFINE_string("fps", "30", "Frames per second, such as 24, 23.976 or 24000/1001.")
