@@ -16,7 +16,6 @@ _ENDS = {
     "torso": "neck",
     "head": None,
 }
-_LEGS = tuple(name for name in _ENDS if "Leg" in name)
 _SKIN = ("skin", "face", "legwear", "shoes")
 
 
@@ -85,7 +84,7 @@ def _ball(bone: int, points: np.ndarray) -> Capsule | None:
 
 
 def measured(character: Character, loose: np.ndarray, known: list[Capsule]) -> list[Capsule]:
-    """Capsules measured on the mesh: of the legs, and of other segments that `known` has none for.
+    """Capsules measured on the mesh: of the legs, and of trunk and head where `known` has none.
 
     Legs are measured always, because skirts lie on them and files have them thinner than they are.
 
@@ -100,7 +99,7 @@ def measured(character: Character, loose: np.ndarray, known: list[Capsule]) -> l
     out = []
     for name, end in _ENDS.items():
         bone = roles.get("spine" if name == "torso" else name)
-        if bone is None or (name in have and name not in _LEGS):
+        if bone is None or (name in have and "Leg" not in name):
             continue
         own = where == segments.NAMES.index(name)
         # Skin where there is enough of it: a skirt may be weighted to the legs, hair to the head.

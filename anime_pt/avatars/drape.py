@@ -27,6 +27,9 @@ _BELOW = (
     "hips",
     *(s + p for s in ("left", "right") for p in ("UpperLeg", "LowerLeg", "Foot")),
 )  # carry skirts
+# Turn of a bone against its parent, beyond what the pose gave it: of the first of cloth, of others. Hair
+# that turns farther sticks out.
+_CLOTH_LIMIT, _LIMIT = np.radians(130.0), np.radians(60.0)
 _SLACK = 1.15  # by which the mesh between two neighbours may stretch
 
 
@@ -65,7 +68,7 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
     Args:
       character: at rest; must be complete, as its mesh is measured.
       hanging: bones that physics would move. Bones below them go along.
-      capsules: of the body, from the file; legs, and whatever these leave out, are measured on the mesh.
+      capsules: of the body, from the file; legs, and trunk and head without any, are measured on the mesh.
     """
     parents = np.asarray(character.parents)
     owners = _owners(character, hanging)
@@ -85,6 +88,8 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
     for k, p in enumerate(above):
         if p >= 0 and loose[bones[p]]:
             anchors[k] = anchors[p]
+    where = np.array(segments.NAMES)[segments.of_bones(character)]
+    skirts = np.isin(where[bones], _BELOW)
     pivots = np.ascontiguousarray(character.rest[bones, :3, 3], np.float64)
     ends = np.array([c.ends for c in fixed], np.float64).reshape(-1, 2, 3)
     radii = np.array([c.radii for c in fixed], np.float64).reshape(-1, 2)
@@ -107,12 +112,20 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
             reaches[k] = _REACH * np.linalg.norm(own - middles[k], axis=1).max() + room
     # Less than at rest by more than rounding, so that rest is rest.
     rooms = np.minimum(drape_kernels.gaps(samples, ends, radii) - 1e-6, room)
-    rooms[_passing(character, bones, np.repeat(np.arange(len(bones)), sizes), carriers, fixed)] = -np.inf
+    owned_by = bones[np.repeat(np.arange(len(bones)), sizes)]
+    for c, capsule in enumerate(fixed):
+        passing = np.isin(owned_by, list(capsule.passes))
+        # Hands and sleeves brush past skirts; from outside they would push them into the legs.
+        if "Arm" in where[capsule.bone] or "Hand" in where[capsule.bone]:
+            passing |= skirts[carriers]
+        rooms[passing, c] = -np.inf
+    roots = loose[bones] & (anchors == above)
     strands = drape_kernels.Strands(
         parents=above,
         anchors=anchors,
         pivots=pivots,
         loose=loose[bones],
+        limits=np.where(roots & (where[bones] != "head"), _CLOTH_LIMIT, _LIMIT),
         starts=np.cumsum([0, *map(len, runs)]),
         samples=samples,
         nodes=index[character.joints[chosen]],
@@ -127,26 +140,6 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
         **_links(character.positions, character.triangles, _heaviest(character, moved_by), above, pivots),
     )
     return Drape(bones, strands)
-
-
-def _passing(character, bones, owners, carriers, capsules) -> np.ndarray:
-    """(s, c) bool: samples that capsules of arms let through.
-
-    That is what the file says, and skirts: hands and sleeves brush past them, and from outside would push
-    them into the legs. Head, trunk and legs stop everything: that files switch off many of these collisions
-    is for the sake of a simulation that starts to shake.
-
-    Args:
-      bones: of the strands.
-      owners, carriers: (s,) of these, what each sample belongs to, and what carries its strand.
-    """
-    where = np.array(segments.NAMES)[segments.of_bones(character)]
-    skirts = np.isin(where[bones[carriers]], _BELOW)
-    out = np.zeros((len(owners), len(capsules)), bool)
-    for c, capsule in enumerate(capsules):
-        if "Arm" in where[capsule.bone] or "Hand" in where[capsule.bone]:
-            out[:, c] = skirts | np.isin(bones[owners], list(capsule.passes))
-    return out
 
 
 def _heaviest(character: Character, values: np.ndarray) -> np.ndarray:

@@ -14,8 +14,6 @@ _SWEEPS = 2  # over all bones in each step
 _SETTLING = 6  # sweeps at the end, of which the first half still relaxes
 _RELAX = np.radians(2.0)  # by which a bone returns in each sweep, so that it stays out only where it must
 _MOST = np.radians(20.0)  # turn of a bone in one sweep
-# Turn of a bone against its parent, beyond what the pose gave it: of the first of a strand, of others.
-_ROOT_LIMIT, _LIMIT = np.radians(130.0), np.radians(60.0)
 # Ways out of a capsule lean to the outer side of the cloth by this. A leg under the cloth would part it at
 # its ridge otherwise, and strands would flip from side to side.
 _OUTWARDS = 1.0
@@ -32,6 +30,7 @@ class Strands(NamedTuple):
       anchors: (n,) int64 the nearest bone above that does not hang, -1 for none.
       pivots: (n, 3).
       loose: (n,) bool, bones that hang.
+      limits: (n,) radians that a bone may turn against its parent, beyond what the pose gave it.
       starts: (n + 1,) int64 runs of `samples` (s, 3), vertices that each bone keeps out of the body.
       nodes, weights: (s, 4) int64 bones that move each sample, and their shares.
       outwards: (s, 3) unit and horizontal, away from the bone that carries the strand.
@@ -48,6 +47,7 @@ class Strands(NamedTuple):
     anchors: np.ndarray
     pivots: np.ndarray
     loose: np.ndarray
+    limits: np.ndarray
     starts: np.ndarray
     samples: np.ndarray
     nodes: np.ndarray
@@ -235,8 +235,7 @@ def _bend(k, net, now):
     if p >= 0:
         push = rotations.unapply(now.frames[p], push)
     bend = rotations.compose(rotations.from_vector(push), rotations.from_vector(now.bends[k]))
-    limit = _ROOT_LIMIT if net.anchors[k] == p else _LIMIT
-    now.bends[k] = _clipped(rotations.to_vector(bend), limit)
+    now.bends[k] = _clipped(rotations.to_vector(bend), net.limits[k])
     _follow(k, net, now)
 
 

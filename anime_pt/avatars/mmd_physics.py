@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anime_pt.avatars import pmd, pmx
+from anime_pt.avatars import pmd, pmx, segments
 from anime_pt.avatars.capsules import Capsule
+from anime_pt.avatars.character import Character
 from anime_pt.avatars.mmd_rig import FLIP, UNIT
 
 _SPHERE, _BOX, _CAPSULE = range(3)
@@ -55,22 +56,32 @@ def loose(bodies: list[Body]) -> list[int]:
     return sorted({b.bone for b in bodies if b.mode != 0})
 
 
-def capsules(bodies: list[Body], rest: np.ndarray) -> list[Capsule]:
+def capsules(bodies: list[Body], character: Character) -> list[Capsule]:
     """Capsules of the bodies that follow their bones.
+
+    Those of arms let through what the file says: a hem passes hands, a cape does not. Those of head, trunk
+    and legs stop everything, because many files switch these collisions off only to calm the simulation.
 
     Args:
       bodies: of the model.
-      rest: (b, 4, 4) rest transforms of its bones in character space.
+      character: that was made of it.
     """
+    where = np.array(segments.NAMES)[segments.of_bones(character)]
     moved = [b for b in bodies if b.mode != 0]
-    return [_capsule(b, rest[b.bone, :3, 3], moved) for b in bodies if b.mode == 0]
+    out = []
+    for body in bodies:
+        if body.mode == 0:
+            arm = "Arm" in where[body.bone] or "Hand" in where[body.bone]
+            passes = frozenset(b.bone for b in moved if arm and not _meet(b, body))
+            out.append(_capsule(body, character.rest[body.bone, :3, 3], passes))
+    return out
 
 
 def _meet(a: Body, b: Body) -> bool:
     return bool(a.mask >> b.group & 1 and b.mask >> a.group & 1)
 
 
-def _capsule(body: Body, pivot: np.ndarray, moved: list[Body]) -> Capsule:
+def _capsule(body: Body, pivot: np.ndarray, passes: frozenset[int]) -> Capsule:
     axis, half, radius = np.array([0.0, 1.0, 0.0]), 0.0, abs(float(body.size[0]))
     if body.shape == _CAPSULE:
         half = abs(float(body.size[1])) / 2
@@ -81,7 +92,6 @@ def _capsule(body: Body, pivot: np.ndarray, moved: list[Body]) -> Capsule:
         radius = float((sides.sum() - sides[longest]) / 2)
         half, axis = max(0.0, float(sides[longest]) - radius), np.eye(3)[longest]
     axis = _turn(body.rotation) @ axis
-    passes = frozenset(b.bone for b in moved if not _meet(b, body))
     ends = body.offset + np.outer([-half, half], axis)
     return Capsule(body.bone, pivot + ends * FLIP * UNIT, (radius * UNIT, radius * UNIT), passes)
 

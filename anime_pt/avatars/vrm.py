@@ -125,7 +125,12 @@ def load(path: str | os.PathLike) -> Character:
         character,
         [bones[n] for n in loose],
         [
-            Capsule(bones[c.node], space.points(c.ends) - floor, (space.scale * c.radius,) * 2)
+            Capsule(
+                bones[c.node],
+                space.points(c.ends) - floor,
+                (space.scale * c.radius,) * 2,
+                frozenset(bones[n] for n in c.passes),
+            )
             for c in colliders
         ],
     )

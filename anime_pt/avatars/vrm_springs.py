@@ -16,45 +16,68 @@ from anime_pt.avatars.gltf_nodes import Nodes
 
 
 class Collider(NamedTuple):
-    """A capsule, or a sphere with equal ends: node, (2, 3) ends in the space of the scene, radius there."""
+    """A capsule, or a sphere with equal ends: node, (2, 3) ends in the space of the scene, radius there.
+
+    `passes` are the nodes of springs that do not name it.
+    """
 
     node: int
     ends: np.ndarray
     radius: float
+    passes: frozenset[int] = frozenset()
 
 
 def hanging(file: Gltf, nodes: Nodes) -> list[int]:
     """Nodes that springs move, sorted."""
+    return sorted({node for found, _ in _springs(file, nodes) for node in found})
+
+
+def _springs(file: Gltf, nodes: Nodes) -> list[tuple[set[int], set[int]]]:
+    """The nodes of each spring, and the collider groups that it meets."""
     count = len(nodes.fields)
     new, old = file.json.extension("VRMC_springBone"), file.json.extension("VRM")
-    found: set[int] = set()
+    out = []
     if new is not None:
+        groups = len(new.objects("colliderGroups"))
         for spring in new.objects("springs"):
-            found.update(joint.index("node", count) for joint in spring.objects("joints"))
+            joints = {joint.index("node", count) for joint in spring.objects("joints")}
+            out.append((joints, set(spring.indices("colliderGroups", groups))))
     elif old is not None:
-        # Everything below the named bones swings with them.
-        for group in old.object("secondaryAnimation").objects("boneGroups"):
-            found.update(group.indices("bones", count))
-        for node in nodes.order:
-            if nodes.parents[node] in found:
-                found.add(node)
-    return sorted(found)
+        secondary = old.object("secondaryAnimation")
+        groups = len(secondary.objects("colliderGroups"))
+        for spring in secondary.objects("boneGroups"):
+            found = set(spring.indices("bones", count))
+            # Everything below the named bones swings with them.
+            for node in nodes.order:
+                if nodes.parents[node] in found:
+                    found.add(node)
+            out.append((found, set(spring.indices("colliderGroups", groups))))
+    return out
 
 
 def colliders(file: Gltf, nodes: Nodes) -> list[Collider]:
     """The colliders that keep things out."""
     count = len(nodes.fields)
     new, old = file.json.extension("VRMC_springBone"), file.json.extension("VRM")
+    springs = _springs(file, nodes)
+    everything = frozenset().union(*(found for found, _ in springs))
     out: list[Collider] = []
     if new is not None:
-        for collider in new.objects("colliders"):
-            out.extend(_new(collider, collider.index("node", count), nodes))
+        shapes = new.objects("colliders")
+        groups = [set(g.indices("colliders", len(shapes))) for g in new.objects("colliderGroups")]
+        for i, collider in enumerate(shapes):
+            meets = (found for found, named in springs if any(i in groups[g] for g in named))
+            passes = everything.difference(*meets)
+            placed = _new(collider, collider.index("node", count), nodes)
+            out.extend(c._replace(passes=passes) for c in placed)
     elif old is not None:
-        for group in old.object("secondaryAnimation").objects("colliderGroups"):
+        for i, group in enumerate(old.object("secondaryAnimation").objects("colliderGroups")):
+            passes = everything.difference(*(found for found, named in springs if i in named))
             node = group.index("node", count)
             for sphere in group.objects("colliders"):
                 x, y, z = (sphere.object("offset").number(axis, 0.0) for axis in "xyz")
-                out.append(_placed(node, nodes, [(x, y, -z)] * 2, sphere.number("radius", 0.0)))
+                placed = _placed(node, nodes, [(x, y, -z)] * 2, sphere.number("radius", 0.0))
+                out.append(placed._replace(passes=passes))
     return [c for c in out if c.radius > 0]
 
 
