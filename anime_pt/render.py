@@ -58,13 +58,16 @@ _FORMAT = flags.DEFINE_enum(
     "Format of the joints (default: coco for a .json file, openpose for a folder).",
 )
 _DRAW = flags.DEFINE_boolean("draw_keypoints", False, "Draw the joints over the pictures.")
+_DRAPE = flags.DEFINE_boolean(
+    "drape", True, "Hair and cloth hang, and keep out of the body; else they are stiff."
+)
 _THREADS = flags.DEFINE_integer("threads", min(os.cpu_count() or 1, 16), "Pictures drawn at once.", 1, 64)
 flags.mark_flags_as_required(["character", "out"])
 
 # What decides how pictures look.
 _LOOKS = (
     *(_CHARACTER, _MOTION, _SIZE, _FPS, _START, _CAMERA, _YAW, _PITCH, _ROLL, _FOV, _MARGIN),
-    *(_BACKGROUND, _OUTLINE, _LIGHT, _SUPERSAMPLE, _DRAW),
+    *(_BACKGROUND, _OUTLINE, _LIGHT, _SUPERSAMPLE, _DRAW, _DRAPE),
 )
 _LARGEST = 8192
 # Lines of a character's report that are shown.
@@ -85,6 +88,8 @@ def main(_: Sequence[str]) -> None:
         print("MP4 has no transparency: the background is white", file=sys.stderr)
         background = backgrounds.parse("white")
     character = files.load(_CHARACTER.value)
+    if not _DRAPE.value:
+        character.hang, character.secondary = {}, None
     motion = motions.load(_MOTION.value)
     count = _FRAMES.value if _SECONDS.value is None else round(_SECONDS.value * fps)
     clip = render.Clip.of(character, motion, size, fps, _START.value, count, **looks)

@@ -242,3 +242,12 @@ def test_a_transparent_mp4_is_white_and_says_so(folder):
     assert result.stderr.startswith("MP4 has no transparency: the background is white\n")
     (frame,) = video_reader.read(folder / "a.mp4")
     assert frame.image[0, 0].min() >= 253
+
+
+def test_hair_and_cloth_can_be_stiff(folder):
+    pictures = []
+    for flag in ("--drape", "--nodrape"):
+        render(*CLIP, f"--out={folder}/{flag}", flag)
+        pictures.append([np.array(Image.open(p)) for p in sorted((folder / flag).glob("*.png"))])
+    assert len(pictures[0]) == len(pictures[1]) == 6
+    assert all((a != b).any() for a, b in zip(*pictures, strict=True))

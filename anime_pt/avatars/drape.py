@@ -27,9 +27,9 @@ _BELOW = (
     "hips",
     *(s + p for s in ("left", "right") for p in ("UpperLeg", "LowerLeg", "Foot")),
 )  # carry skirts
-# Turn of a bone against its parent, beyond what the pose gave it: of the first of cloth, of others. Hair
-# that turns farther sticks out.
-_CLOTH_LIMIT, _LIMIT = np.radians(130.0), np.radians(60.0)
+# Turn of a bone against its parent, beyond what the pose gave it: of the first of a skirt's, of others.
+# Hair that turns farther sticks out, and capes turn inside out.
+_SKIRT_LIMIT, _LIMIT = np.radians(130.0), np.radians(60.0)
 _SLACK = 1.15  # by which the mesh between two neighbours may stretch
 
 
@@ -125,7 +125,7 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
         anchors=anchors,
         pivots=pivots,
         loose=loose[bones],
-        limits=np.where(roots & (where[bones] != "head"), _CLOTH_LIMIT, _LIMIT),
+        limits=np.where(roots & skirts[anchors], _SKIRT_LIMIT, _LIMIT),
         starts=np.cumsum([0, *map(len, runs)]),
         samples=samples,
         nodes=index[character.joints[chosen]],
