@@ -21,6 +21,7 @@ from anime_pt.avatars.character import Character
 from anime_pt.avatars.mmd_humanoid import plain
 from anime_pt.avatars.mmd_rig import FLIP, TURN_FLIP, UNIT
 from anime_pt.avatars.performance import Performance
+from anime_pt.avatars.quaternions import from_matrix
 from anime_pt.avatars.recording import Recording
 from anime_pt.avatars.vmd_curves import between, ease
 
@@ -137,7 +138,7 @@ class VmdMotion:
           ValueError: for retargeting, if the motion lasts longer than an hour.
         """
         if character.kind == "mmd" and not self._lacks_goals(character):
-            return self._native(character)
+            return self.keyed_on(character, self._scale(character))
         return record(self).on(character)
 
     def _lacks_goals(self, character: Character) -> bool:
@@ -146,18 +147,21 @@ class VmdMotion:
         feet = {_key(side + "足IK") for side in "左右"}
         return not goals & feet and any(_key(n) in feet and _moves(k) for n, k in self.file.bones.items())
 
-    def _native(self, character: Character) -> VmdPerformance:
+    def _scale(self, character: Character) -> float:
+        """By what to multiply movements: 1 for the model that they were made for, and for similar ones."""
+        scale = _leg_length(character) / _leg_length(mmd_skeleton.build())
+        same = plain(self.file.model_name) == plain(vmd.decode(vmd.encode(character.model_name, 20)))
+        return 1.0 if same or abs(scale - 1) <= _TOLERANCE else scale
+
+    def keyed_on(self, character: Character, scale: float = 1.0) -> VmdPerformance:
+        """The keys as they are, on the bones that they name, with movements multiplied by `scale`."""
         names, report, tracks = _table(character.bone_names), [], {}
         for name, keys in self.file.bones.items():
             if _key(name) in names:
                 tracks.setdefault(names[_key(name)], keys)
             elif _moves(keys):
                 report.append(f"bone {name!r} is moved by the motion and not in the model")
-        scale = _leg_length(character) / _leg_length(mmd_skeleton.build())
-        same = plain(self.file.model_name) == plain(vmd.decode(vmd.encode(character.model_name, 20)))
-        if same or abs(scale - 1) <= _TOLERANCE:
-            scale = 1.0
-        else:
+        if scale != 1.0:
             report.append(f"movements are scaled by {scale:.2f}, the length of the legs")
         values = list(tracks.values())
         join = lambda name, *shape: np.concatenate(
@@ -211,7 +215,7 @@ def record(motion: VmdMotion) -> Recording:
     if motion.frames > _LONGEST:
         raise ValueError(f"motion {motion.name!r} has {motion.frames} frames, more than {_LONGEST}: cut it")
     skeleton = mmd_skeleton.build()
-    performance = motion._native(skeleton)
+    performance = motion.keyed_on(skeleton)
     poses = [performance.pose(frame / vmd.FPS) for frame in range(motion.frames)]
     globals_ = np.stack([rig.pose(skeleton, p) for p in poses])
     morphs = {name: np.array([p.morphs[name] for p in poses]) for name in performance.morphs}
