@@ -107,7 +107,7 @@ def test_sizes_backgrounds_and_drawn_keypoints(folder):
         image = np.array(Image.open(folder / out / stills.name(0)))
         assert image.shape == (48, 80, 3)
         np.testing.assert_array_equal(image[0, 0], color)
-        assert ((image[..., 0] > 200) & (image[..., 1] < 90) & (image[..., 2] < 90)).sum() > 20  # Joints.
+        assert ((image[..., 0] > 200) & (image[..., 1] < 90) & (image[..., 2] < 90)).sum() > 10  # Joints.
 
 
 def test_camera_file(folder):
