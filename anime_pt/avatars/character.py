@@ -46,7 +46,8 @@ class Material:
       color: (4,) multiplies the texture.
       texture: or None.
       ramp: (32, 3) uint8, multiplies the colour: row 0 faces the light, row 31 faces away.
-      sphere: texture looked up by the view-space normal (MMD's sphere map, MToon's matcap); or None.
+      sphere: texture looked up by the view-space normal (MMD's sphere map, MToon's matcap, which counts after
+        shading); or None.
       sphere_mode: "multiply" or "add".
       outline: width of the inverted hull in units of the renderer's outline width, or in metres; 0 draws
         none.
@@ -56,8 +57,9 @@ class Material:
       alpha_cutoff: in [0, 1].
       double_sided: whether back faces are drawn.
       part: a name of `PARTS`.
-      shade_texture: takes the place of `texture` where the ramp faces away from the light, see `shading`.
-      shade_color: (3,) the same for `color`; not read when `shading` is "toon".
+      shade_texture: of "mtoon": takes the place of `texture` where it faces away from the light; None: it does
+        not change there.
+      shade_color: (3,) of "mtoon": the same for `color`.
       shading: "toon" (colour times ramp, as MMD), "mtoon" (from shade colour and texture to lit colour and
         texture by VRMC_materials_mtoon's `toony` and `shift`), or "unlit" (no light).
       toony, shift: MToon 1.0's shadingToonyFactor and shadingShiftFactor.
@@ -65,9 +67,10 @@ class Material:
       emission_texture: or None.
       rim_color: (3,) added at grazing angles: MToon 1.0's parametric rim.
       rim_power, rim_lift: its fresnel power and lift.
-      depth_write: whether a "blend" surface hides what is drawn later and lies behind it.
-      render_queue: surfaces of "blend" at equal depth, and those that do not write depth, are drawn from
-        low to high; files' drawing order decides among equals.
+      depth_write: whether a "blend" surface hides those of "blend" that are drawn later and lie behind it. Those
+        that do are drawn before those that do not.
+      render_queue: surfaces of "blend" are drawn from low to high; among equals, from far to near, and of those
+        in one place in the files' drawing order.
     """
 
     name: str
