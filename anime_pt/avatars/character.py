@@ -57,8 +57,8 @@ class Material:
       alpha_cutoff: in [0, 1].
       double_sided: whether back faces are drawn.
       part: a name of `PARTS`.
-      shade_texture: of "mtoon": takes the place of `texture` where it faces away from the light; None: it does
-        not change there.
+      shade_texture: of "mtoon": takes the place of `texture` where the surface faces away from the light;
+        None: it does not change there.
       shade_color: (3,) of "mtoon": the same for `color`.
       shading: "toon" (colour times ramp, as MMD), "mtoon" (from shade colour and texture to lit colour and
         texture by VRMC_materials_mtoon's `toony` and `shift`), or "unlit" (no light).
@@ -67,10 +67,10 @@ class Material:
       emission_texture: or None.
       rim_color: (3,) added at grazing angles: MToon 1.0's parametric rim.
       rim_power, rim_lift: its fresnel power and lift.
-      depth_write: whether a "blend" surface hides those of "blend" that are drawn later and lie behind it. Those
-        that do are drawn before those that do not.
-      render_queue: surfaces of "blend" are drawn from low to high; among equals, from far to near, and of those
-        in one place in the files' drawing order.
+      depth_write: whether a "blend" surface hides those of "blend" that are drawn later and lie behind it.
+        Those that do are drawn before those that do not.
+      render_queue: surfaces of "blend" are drawn from low to high; among equals, from far to near, and those
+        in one place in the file's drawing order.
     """
 
     name: str
