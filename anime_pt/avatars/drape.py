@@ -20,6 +20,7 @@ from anime_pt.avatars.capsules import Capsule, measured
 from anime_pt.avatars.character import Character
 
 _SAMPLES = 12  # vertices that stand for the mesh of a bone
+_MOST_PAIRS = 4_000_000  # samples times capsules; models have less than a tenth
 _SHARE = 0.3  # least weight of a vertex on a bone whose sample it may be
 _REACH = 1.25  # by which blending may carry samples away from the middle of their ball
 _ROOM = 0.008  # metres kept free on a figure of 1.6 m
@@ -73,7 +74,7 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
     parents = np.asarray(character.parents)
     owners = _owners(character, hanging)
     loose = owners >= 0
-    if not loose.any():
+    if not loose.any() or not len(character.positions):
         return None
     fixed = [c for c in capsules if not loose[c.bone]]
     fixed += measured(character, loose, fixed)
@@ -96,8 +97,13 @@ def of(character: Character, hanging: Collection[int], capsules: Sequence[Capsul
 
     moved_by = np.where(loose[character.joints], index[owners[character.joints]], -1)
     moved_by[character.weights < _SHARE] = -1
-    runs = [_samples(character.positions, (moved_by == k).any(1), pivots[k]) for k in range(len(bones))]
+    runs = [
+        _samples(character.positions, own, pivots[k]) for k, own in enumerate(_by_bone(moved_by, len(bones)))
+    ]
     chosen = np.concatenate(runs)
+    if len(chosen) * len(fixed) > _MOST_PAIRS:
+        character.report.append("more hanging bones and rigid bodies than any model needs: they stay stiff")
+        return None
     samples = character.positions[chosen].astype(np.float64)
     sizes = [len(r) for r in runs]
     carriers = np.repeat(np.maximum(anchors, 0), sizes)
@@ -177,12 +183,18 @@ def _closure(parents: np.ndarray, bones: np.ndarray) -> np.ndarray:
     return np.array(list(out), np.int64)
 
 
-def _samples(positions: np.ndarray, own: np.ndarray, pivot: np.ndarray) -> np.ndarray:
-    """Up to `_SAMPLES` of the vertices `own` (bool (v,)), each the farthest from those before.
+def _by_bone(moved_by: np.ndarray, count: int) -> list[np.ndarray]:
+    """For each of `count` bones the vertices that have it in their row of `moved_by` (v, 4)."""
+    vertices = np.nonzero(moved_by >= 0)[0]
+    pairs = np.unique(np.stack([moved_by[moved_by >= 0], vertices], 1), axis=0)
+    return np.split(pairs[:, 1], np.searchsorted(pairs[:, 0], np.arange(1, count)))
+
+
+def _samples(positions: np.ndarray, vertices: np.ndarray, pivot: np.ndarray) -> np.ndarray:
+    """Up to `_SAMPLES` of the vertices, each the farthest from those before.
 
     The first is the farthest from the pivot. Those near it are left out: the bone cannot move them.
     """
-    vertices = np.flatnonzero(own)
     levers = np.linalg.norm(positions[vertices] - pivot, axis=1)
     vertices = vertices[levers > 0.25 * levers.max(initial=0.0)]
     nearest = np.linalg.norm(positions[vertices] - pivot, axis=1)
