@@ -11,8 +11,11 @@ import numpy as np
 from anime_pt.avatars import mmd_humanoid, segments
 from anime_pt.avatars.character import Character
 
-# Hair whose joints reach down by this share of the figure hangs: this share of its tilt is cancelled.
-_LONG_HAIR, _HANG = 0.15, 0.75
+# Hair whose joints reach down by this share of the figure hangs.
+_LONG_HAIR = 0.15
+# Share of its tilt that a strand cancels, by the segment that carries it: skirts keep some of their flare.
+_HANG = {"head": 0.75, "torso": 0.6, "hips": 0.35}
+_DOWN = 0.5  # cosine to the vertical of cloth that hangs, at rest; what stands off is stiff or soft body
 # Morphs that close the eyes, the best first.
 _BLINKS = ("まばたき", "瞬き", "blink", "eyeblink", "笑い", "なごみ", "ウィンク")
 # Words in the names of materials and textures -> part, in the order of testing.
@@ -35,14 +38,13 @@ _PART_WORDS = (
 )
 
 
-def hanging_hair(character: Character, loose: Collection[int]) -> dict[int, float]:
-    """`Character.hang` for long hair: of the bones that physics would move, those on the head.
+def hanging(character: Character, loose: Collection[int]) -> dict[int, float]:
+    """`Character.hang` of the bones that physics would move: long hair, skirts, ties and capes.
 
     Short hair stays rigid: a fringe that hangs would leave the forehead.
     """
-    head = segments.NAMES.index("head")
-    of_bones, places = segments.of_bones(character), character.rest[:, :3, 3]
-    loose = {int(b) for b in loose if b < len(of_bones) and of_bones[b] == head}
+    names, places = np.array(segments.NAMES)[segments.of_bones(character)], character.rest[:, :3, 3]
+    loose = {int(b) for b in loose if b < len(names) and names[b] in _HANG}
     strands: dict[int, list[int]] = {}
     for bone in sorted(loose):
         top, seen = bone, {bone}
@@ -51,8 +53,18 @@ def hanging_hair(character: Character, loose: Collection[int]) -> dict[int, floa
             seen.add(top)
         strands.setdefault(top, []).append(bone)
     height = np.ptp(places[:, 1])
-    long = [g for top, g in strands.items() if places[top, 1] - places[g, 1].min() > _LONG_HAIR * height]
-    return {bone: _HANG for strand in long for bone in strand}
+    heaviest = np.take_along_axis(character.joints, character.weights.argmax(1)[:, None], 1)[:, 0]
+    hang = {}
+    for top, strand in strands.items():
+        if names[top] == "head":
+            falls = places[top, 1] - places[strand, 1].min() > _LONG_HAIR * height
+        else:
+            cloth = character.positions[np.isin(heaviest, strand)]
+            way = cloth.mean(0) - places[top] if len(cloth) else np.zeros(3)
+            falls = -way[1] > _DOWN * np.linalg.norm(way)
+        if falls:
+            hang |= dict.fromkeys(strand, _HANG[names[top]])
+    return hang
 
 
 def _part(names: Sequence[str], moved_by: np.ndarray) -> str:

@@ -48,32 +48,36 @@ def apply(character: Character, globals_: np.ndarray) -> np.ndarray:
         return globals_
     if "constraints" not in character.derived:
         ordered = order(character.constraints, character.parents)
-        character.derived["constraints"] = ordered, _descendants(character)
-    ordered, below = character.derived["constraints"]
+        character.derived["constraints"] = ordered, *_preorder(character.parents)
+    ordered, preorder, starts, ends = character.derived["constraints"]
     out = np.array(globals_, np.float64)
     for constraint in ordered:
         turn = _turn(character, out, constraint)
         pivot = out[constraint.bone, :3, 3].copy()
-        bones = below[constraint.bone]
+        bones = preorder[starts[constraint.bone] : ends[constraint.bone]]
         out[bones, :3, :3] = turn @ out[bones, :3, :3]
         out[bones, :3, 3] = (out[bones, :3, 3] - pivot) @ turn.T + pivot
     return out
 
 
-def _descendants(character: Character) -> dict[int, np.ndarray]:
-    """Constrained bone -> it and everything below it."""
-    count = len(character.parents)
-    out = {}
-    for constraint in character.constraints:
-        inside = np.zeros(count, bool)
-        inside[constraint.bone] = True
-        for _ in range(count):
-            grown = inside | (inside[character.parents] & (character.parents >= 0))
-            if (grown == inside).all():
-                break
-            inside = grown
-        out[constraint.bone] = np.flatnonzero(inside)
-    return out
+def _preorder(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bones so that each is followed by all that is below it, and where in this list that begins and ends."""
+    count = len(parents)
+    children: list[list[int]] = [[] for _ in range(count)]
+    for bone, parent in enumerate(parents):
+        if parent >= 0:
+            children[parent].append(bone)
+    preorder, starts, ends = [], np.zeros(count, int), np.zeros(count, int)
+    stack = [bone for bone in range(count) if parents[bone] < 0]
+    while stack:
+        bone = stack.pop()
+        if bone < 0:
+            ends[~bone] = len(preorder)
+            continue
+        starts[bone] = len(preorder)
+        preorder.append(bone)
+        stack += [~bone, *children[bone]]
+    return np.array(preorder, int), starts, ends
 
 
 def _locals(character: Character, globals_: np.ndarray, bone: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from anime_pt.avatars import textures
+from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_fields import Fields
 
@@ -59,7 +60,11 @@ class Images:
         except Exception as e:  # Pillow's plugins raise anything on damaged files.
             self.report.append(f"texture {name!r} cannot be decoded: {type(e).__name__}: {e}")
             return None
-        self._used += out.nbytes
-        if self._used > _MAX_DECODED:
-            raise fields.error("bufferView", f"makes its pictures larger than {_MAX_DECODED >> 20} MiB")
+        self.spend(out.nbytes)
         return out
+
+    def spend(self, size: int) -> None:
+        """Counts the bytes of a picture that is kept; raises FormatError if there are too many."""
+        self._used += size
+        if self._used > _MAX_DECODED:
+            raise FormatError(f"{self._file.path}: its pictures are larger than {_MAX_DECODED >> 20} MiB")

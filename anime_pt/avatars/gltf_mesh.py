@@ -15,8 +15,10 @@ from anime_pt.avatars.gltf_nodes import Nodes
 
 # Of the merged mesh; real characters have up to some 200,000.
 MAX_VERTICES = 1 << 20
-_MAX_INDICES = 1 << 23
-_MAX_MORPHED = 1 << 25
+# The work on a primitive without any triangles counts, too.
+_MAX_INDICES, _PRIMITIVE_COST = 1 << 23, 1 << 10
+# Vertices that morphs change, all together; the work on one without any counts, too.
+_MAX_MORPHED, _MORPH_COST = 1 << 25, 256
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
@@ -84,12 +86,15 @@ class Meshes:
 
     Attributes:
       parts: in the file's order of nodes and primitives.
+      of_node, of_mesh: the same by node and by mesh.
       vertices: how many there are.
       report: one line for each thing that was left out.
     """
 
     def __init__(self, file: Gltf, nodes: Nodes):
         self.parts: list[Part] = []
+        self.of_node: dict[int, list[Part]] = {}
+        self.of_mesh: dict[int, list[Part]] = {}
         self.vertices = self._indices = self._morphed = 0
         self.report: list[str] = []
         self._file, self._nodes = file, nodes
@@ -124,6 +129,8 @@ class Meshes:
             if key not in known:
                 known[key] = self._read_part(node, mesh, skin, primitive)
                 self.parts.append(known[key])
+                self.of_node.setdefault(node, []).append(known[key])
+                self.of_mesh.setdefault(mesh, []).append(known[key])
             part = known[key]
             count = len(part.positions)
             if "indices" in primitive:
@@ -132,9 +139,9 @@ class Meshes:
                     raise primitive.error("indices", f"name a vertex beyond the {count} that there are")
             else:
                 indices = np.arange(count)
-            self._indices += len(indices)
+            self._indices += len(indices) + _PRIMITIVE_COST
             if self._indices > _MAX_INDICES:
-                raise FormatError(f"{self._file.path}: more than {_MAX_INDICES} corners of triangles")
+                raise FormatError(f"{self._file.path}: more than {_MAX_INDICES} corners of triangles in all")
             triangles = _triangulate(indices, mode).astype(np.int32)
             if len(part.linear) == 1 and np.linalg.det(part.linear[0]) < 0:
                 triangles = triangles[:, [0, 2, 1]]
@@ -223,6 +230,12 @@ class Meshes:
         """How many meshes the file has."""
         return len(self._meshes)
 
+    def spend(self, count: int) -> None:
+        """Counts vertices that a morph changes; raises FormatError if all morphs together have too many."""
+        self._morphed += count + _MORPH_COST
+        if self._morphed > _MAX_MORPHED:
+            raise FormatError(f"{self._file.path}: its morphs are too large together")
+
     def target(self, part: Part, index: int) -> np.ndarray:
         """(v, 3) float32 offsets of a part's morph target in the space of the scene.
 
@@ -232,9 +245,7 @@ class Meshes:
         count = len(part.positions)
         if index >= len(part.targets) or "POSITION" not in part.targets[index]:
             return np.zeros((count, 3), np.float32)
-        self._morphed += count
-        if self._morphed > _MAX_MORPHED:
-            raise FormatError(f"{self._file.path}: its morph targets are too large together")
+        self.spend(count)
         offsets = _floats(self._file.accessor(part.targets[index], "POSITION", "VEC3"))
         if len(offsets) != count:
             raise part.targets[index].error("POSITION", f"has {len(offsets)} elements for {count} vertices")

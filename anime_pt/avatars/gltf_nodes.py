@@ -10,7 +10,7 @@ from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_fields import Fields
 
 # More than any character has; work on a hierarchy grows with depth times nodes.
-_MAX_NODES = 1 << 14
+_MAX_NODES = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,19 +81,18 @@ def read(file: Gltf) -> Nodes:
             parents[child] = i
     order = _order(parents, children, file.path)
     translations, rotations, scales = np.zeros((count, 3)), np.zeros((count, 4)), np.ones((count, 3))
-    locals_ = np.empty((count, 4, 4))
+    for i, node in enumerate(fields):
+        translations[i] = node.numbers("translation", 3, (0.0, 0.0, 0.0))
+        scales[i] = node.numbers("scale", 3, (1.0, 1.0, 1.0))
+        rotations[i] = node.numbers("rotation", 4, (0.0, 0.0, 0.0, 1.0))
+    zero = np.abs(rotations).max(1, initial=0.0) < 1e-6
+    rotations = quaternions.unit(np.where(zero[:, None], quaternions.IDENTITY, rotations))
+    locals_ = matrix(translations, rotations, scales)
     for i, node in enumerate(fields):
         if "matrix" in node:
             locals_[i] = np.array(node.numbers("matrix", 16)).reshape(4, 4).T
             rotations[i] = quaternions.from_matrix(rotation_part(locals_[i]))
-            translations[i], scales[i] = locals_[i][:3, 3], np.linalg.norm(locals_[i][:3, :3], axis=0)
-            continue
-        translations[i] = node.numbers("translation", 3, (0.0, 0.0, 0.0))
-        scales[i] = node.numbers("scale", 3, (1.0, 1.0, 1.0))
-        rotations[i] = node.numbers("rotation", 4, (0.0, 0.0, 0.0, 1.0))
-        length = np.linalg.norm(rotations[i])
-        rotations[i] = rotations[i] / length if length > 1e-6 else (0.0, 0.0, 0.0, 1.0)
-        locals_[i] = matrix(translations[i], rotations[i], scales[i])
+            translations[i], scales[i] = locals_[i, :3, 3], np.linalg.norm(locals_[i, :3, :3], axis=0)
     globals_ = locals_.copy()
     for i in order:
         if parents[i] >= 0:

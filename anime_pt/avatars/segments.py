@@ -22,13 +22,17 @@ NAMES = tuple(dict.fromkeys(_ROLES.values()))
 
 def of_bones(character: Character) -> np.ndarray:
     """(b,) index of the body segment each bone belongs to: that of the nearest bone with a role."""
-    roles = {bone: role for role, bone in character.humanoid.items() if role in _ROLES}
-    sources = {a.bone: a.source for a in character.appends if a.rotates and a.ratio > 0.5}
-    out = np.empty(len(character.parents), np.int32)
-    for start in range(len(out)):
-        bone, seen = start, set()
-        while bone >= 0 and bone not in roles and bone not in seen:
-            seen.add(bone)
-            bone = sources.get(bone, int(character.parents[bone]))
-        out[start] = NAMES.index(_ROLES[roles.get(bone, "hips")])
-    return out
+    count = len(character.parents)
+    # Where each bone's segment is asked for next; the last entry is for nowhere.
+    above = np.append(np.where(character.parents >= 0, character.parents, count), count)
+    for append in character.appends:
+        if append.rotates and append.ratio > 0.5:
+            above[append.bone] = append.source
+    found = np.full(count + 1, NAMES.index("hips"), np.int32)
+    for role, bone in character.humanoid.items():
+        if role in _ROLES:
+            above[bone], found[bone] = bone, NAMES.index(_ROLES[role])
+    # Each time the ways double in length.
+    for _ in range(count.bit_length()):
+        above = above[above]
+    return found[above[:count]]

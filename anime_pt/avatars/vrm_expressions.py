@@ -41,6 +41,10 @@ _MAX_EXPRESSIONS = 1 << 10
 _STILL = 1e-7
 
 
+# Parts, index of their morph target, weight.
+_Bind = tuple[list[Part], int, float]
+
+
 class Mesh(NamedTuple):
     """What expressions refer to.
 
@@ -76,10 +80,10 @@ def read(file: Gltf, mesh: Mesh) -> list[Morph]:
     return list({m.name: m for m in reversed(morphs)}.values())[::-1]
 
 
-def _moved(mesh: Mesh, binds: Iterable[tuple[Part, int, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and their offsets, summed over (part, target, weight)."""
+def _moved(mesh: Mesh, binds: list[_Bind]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and their offsets, summed over the binds."""
     total: dict[int, np.ndarray] = {}
-    for part, target, weight in binds:
+    for part, target, weight in ((p, target, weight) for parts, target, weight in binds for p in parts):
         offsets = weight * mesh.meshes.target(part, target)
         for first in part.copies:
             total[first] = total[first] + offsets if first in total else offsets
@@ -96,18 +100,18 @@ def _slid(mesh: Mesh, transforms: Mapping[int, np.ndarray]) -> tuple[np.ndarray,
     vertices, offsets = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.float32)]
     for material, transform in transforms.items():
         own = mesh.material_vertices[material]
+        mesh.meshes.spend(len(own))
         vertices.append(own.astype(np.int32))
         offsets.append(mesh.raw_uvs[own] @ transform[:, :2].T + transform[:, 2] - mesh.uvs[own])
     return np.concatenate(vertices), np.concatenate(offsets).astype(np.float32)
 
 
 def _new(name: str, fields: Fields, mesh: Mesh) -> Morph:
-    parts = mesh.meshes.parts
     binds = []
     for bind in fields.objects("morphTargetBinds"):
         node, target = bind.integer("node", 0, 1 << 30), bind.integer("index", 0, 1 << 20)
         weight = bind.number("weight", 1.0)
-        binds += [(p, target, weight) for p in parts if p.node == node]
+        binds.append((mesh.meshes.of_node.get(node, []), target, weight))
     changes: dict[int, dict[str, tuple[float, ...]]] = {}
     for bind in fields.objects("materialColorBinds"):
         field = _COLORS.get(bind.text("type"))
@@ -146,7 +150,7 @@ def _old(fields: Fields, mesh: Mesh) -> Morph:
     for bind in fields.objects("binds"):
         index, target = bind.index("mesh", mesh.meshes.mesh_count()), bind.integer("index", 0, 1 << 20)
         weight = bind.number("weight", 100.0) / 100
-        binds += [(p, target, weight) for p in mesh.meshes.parts if p.mesh == index]
+        binds.append((mesh.meshes.of_mesh.get(index, []), target, weight))
     changes: dict[int, dict[str, tuple[float, ...]]] = {}
     slides = {}
     for value in fields.objects("materialValues"):
@@ -169,11 +173,12 @@ def _old(fields: Fields, mesh: Mesh) -> Morph:
 
 def _plain(mesh: Mesh) -> Iterable[Morph]:
     """One morph for each target name, whatever meshes have it."""
-    named: dict[str, list[tuple[Part, int, float]]] = {}
+    named: dict[str, list[_Bind]] = {}
     for part in mesh.meshes.parts:
         names = mesh.meshes.target_names(part.mesh)
         for i in range(min(len(part.targets), _MAX_EXPRESSIONS)):
-            named.setdefault(names[i] if i < len(names) else f"target {i}", []).append((part, i, 1.0))
+            mesh.meshes.spend(0)
+            named.setdefault(names[i] if i < len(names) else f"target {i}", []).append(([part], i, 1.0))
     for name, binds in list(named.items())[:_MAX_EXPRESSIONS]:
         yield _morph(name, mesh, binds, {}, {}, binary=False, overrides={})
 

@@ -87,7 +87,8 @@ def of_names(nodes: Nodes, joints: Collection[int]) -> dict[str, int]:
       nodes: of the file.
       joints: nodes that move vertices; only these are considered.
     """
-    ranked = sorted(joints, key=nodes.order.index)
+    rank = {node: i for i, node in enumerate(nodes.order)}
+    ranked = sorted(joints, key=rank.__getitem__)
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for node in ranked:
         side, stem, number = _words(nodes.names[node])
@@ -114,7 +115,7 @@ def of_names(nodes: Nodes, joints: Collection[int]) -> dict[str, int]:
             pattern = re.compile(f"(hand|f|finger)?({stem})(finger|proximal|intermediate|distal)?")
             bones = [n for (s, t), v in numbered.items() if s == side and pattern.fullmatch(t) for n in v]
             names = [r for r in PARENTS if r.startswith(side + finger)]
-            out.update(zip(names, sorted(bones, key=nodes.order.index), strict=False))
+            out.update(zip(names, sorted(bones, key=rank.__getitem__), strict=False))
     out.update(_spine(nodes, numbered, out))
     return {role: node for role, node in out.items() if node is not None}
 

@@ -10,11 +10,13 @@ textures that are clamped instead of repeated.
 
 import numpy as np
 
+from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import Material
 from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_fields import Fields
 from anime_pt.avatars.gltf_images import Images
 
+_MAX_MATERIALS = 1 << 10
 _WHITE = (1.0, 1.0, 1.0)
 _BLACK = (0.0, 0.0, 0.0)
 # MToon gives outlines in the picture as shares of its height; the renderer's unit is a pixel of 512.
@@ -42,10 +44,16 @@ def _clipped(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def read(file: Gltf, images: Images) -> list[Material]:
-    """All materials of a file, and one more for primitives without any."""
+    """All materials of a file, and one more for primitives without any.
+
+    Raises:
+      FormatError: if there are too many, or a value is none that a material can have.
+    """
     old = file.json.extension("VRM")
     properties = old.objects("materialProperties") if old is not None else []
     out = []
+    if len(file.json.objects("materials")) > _MAX_MATERIALS:
+        raise FormatError(f"{file.path}: more than {_MAX_MATERIALS} materials")
     for i, fields in enumerate(file.json.objects("materials")):
         material = _base(fields, images, i)
         mtoon = fields.extension("VRMC_materials_mtoon")
@@ -113,7 +121,7 @@ def _apply_mtoon(material: Material, mtoon: Fields, images: Images) -> None:
     material.rim_lift = mtoon.number("parametricRimLiftFactor", 0.0)
     matcap = images.of(mtoon, "matcapTexture")
     if matcap is not None:
-        _set_matcap(material, matcap, encode(mtoon.numbers("matcapFactor", 3, _WHITE)))
+        _set_matcap(material, matcap, encode(mtoon.numbers("matcapFactor", 3, _WHITE)), images)
     width = max(mtoon.number("outlineWidthFactor", 0.0), 0.0)
     mode = mtoon.text("outlineWidthMode", "none")
     material.outline_unit = "metres" if mode == "worldCoordinates" else "screen"
@@ -125,10 +133,11 @@ def _apply_mtoon(material: Material, mtoon: Fields, images: Images) -> None:
     material.render_queue = queue + (offset if material.alpha_mode == "blend" else 0)
 
 
-def _set_matcap(material: Material, matcap: np.ndarray, factor: tuple[float, ...]) -> None:
+def _set_matcap(material: Material, matcap: np.ndarray, factor: tuple[float, ...], images: Images) -> None:
     """A matcap is light that is added, whatever its alpha says."""
     out = np.full_like(matcap, 255)
     out[..., :3] = (matcap[..., :3] * np.array(factor)).round()
+    images.spend(out.nbytes)
     material.sphere, material.sphere_mode = out, "add"
 
 
@@ -164,7 +173,7 @@ def _apply_mtoon_0x(material: Material, properties: Fields, images: Images) -> N
     material.rim_lift = floats.number("_RimLift", 0.0)
     matcap = texture("_SphereAdd")
     if matcap is not None:
-        _set_matcap(material, matcap, _WHITE)
+        _set_matcap(material, matcap, _WHITE, images)
     width = max(floats.number("_OutlineWidth", 0.5), 0.0)
     mode = floats.integer("_OutlineWidthMode", 0, 2, 0)
     # Centimetres, or per cent of half the height of the picture.

@@ -14,6 +14,8 @@ from anime_pt.avatars.gltf import Gltf
 from anime_pt.avatars.gltf_fields import Fields
 from anime_pt.avatars.gltf_nodes import Nodes
 
+_MOST = 1 << 9
+
 
 class Collider(NamedTuple):
     """A capsule, or a sphere with equal ends: node, (2, 3) ends in the space of the scene, radius there.
@@ -25,6 +27,14 @@ class Collider(NamedTuple):
     ends: np.ndarray
     radius: float
     passes: frozenset[int] = frozenset()
+
+
+def _few(fields: Fields, key: str) -> list[Fields]:
+    """A list of objects; raises FormatError if there are more than any character has."""
+    out = fields.objects(key)
+    if len(out) > _MOST:
+        raise fields.error(key, f"are {len(out)}, at most {_MOST} can be read")
+    return out
 
 
 def hanging(file: Gltf, nodes: Nodes) -> list[int]:
@@ -39,13 +49,13 @@ def _springs(file: Gltf, nodes: Nodes) -> list[tuple[set[int], set[int]]]:
     out = []
     if new is not None:
         groups = len(new.objects("colliderGroups"))
-        for spring in new.objects("springs"):
+        for spring in _few(new, "springs"):
             joints = {joint.index("node", count) for joint in spring.objects("joints")}
             out.append((joints, set(spring.indices("colliderGroups", groups))))
     elif old is not None:
         secondary = old.object("secondaryAnimation")
         groups = len(secondary.objects("colliderGroups"))
-        for spring in secondary.objects("boneGroups"):
+        for spring in _few(secondary, "boneGroups"):
             found = set(spring.indices("bones", count))
             # Everything below the named bones swings with them.
             for node in nodes.order:
@@ -63,7 +73,7 @@ def colliders(file: Gltf, nodes: Nodes) -> list[Collider]:
     everything = frozenset().union(*(found for found, _ in springs))
     out: list[Collider] = []
     if new is not None:
-        shapes = new.objects("colliders")
+        shapes = _few(new, "colliders")
         groups = [set(g.indices("colliders", len(shapes))) for g in new.objects("colliderGroups")]
         for i, collider in enumerate(shapes):
             meets = (found for found, named in springs if any(i in groups[g] for g in named))
@@ -71,10 +81,10 @@ def colliders(file: Gltf, nodes: Nodes) -> list[Collider]:
             placed = _new(collider, collider.index("node", count), nodes)
             out.extend(c._replace(passes=passes) for c in placed)
     elif old is not None:
-        for i, group in enumerate(old.object("secondaryAnimation").objects("colliderGroups")):
+        for i, group in enumerate(_few(old.object("secondaryAnimation"), "colliderGroups")):
             passes = everything.difference(*(found for found, named in springs if i in named))
             node = group.index("node", count)
-            for sphere in group.objects("colliders"):
+            for sphere in _few(group, "colliders"):
                 x, y, z = (sphere.object("offset").number(axis, 0.0) for axis in "xyz")
                 placed = _placed(node, nodes, [(x, y, -z)] * 2, sphere.number("radius", 0.0))
                 out.append(placed._replace(passes=passes))

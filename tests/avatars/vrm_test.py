@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -407,6 +408,36 @@ def test_spring_bones(tmp_path):
         c.secondary.strands.capsule_ends[own], middle + np.array([[0, 0.1, 0], [0, -0.1, 0]]), atol=1e-6
     )
     np.testing.assert_allclose(c.secondary.strands.capsule_radii[own], 0.05)
+
+
+def test_long_chains_take_no_minutes(tmp_path):
+    glb = figure("1.0")
+    bones = glb.json["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"]
+    above, chain = bones["head"]["node"], []
+    for _ in range(3000):
+        chain.append(glb.add("nodes", {"translation": [0, -0.001, 0], "children": []}))
+        glb.json["nodes"][above]["children"].append(chain[-1])
+        above = chain[-1]
+    for node in chain[:1000]:
+        options = {"rotation": {"source": bones["head"]["node"]}}
+        glb.json["nodes"][node]["extensions"] = {"VRMC_node_constraint": {"constraint": options}}
+    joints = [{"node": node} for node in chain]
+    colliders = [{"node": bones["chest"]["node"], "shape": {"sphere": {"radius": 0.1}}}] * 500
+    glb.extension("VRMC_springBone", {"springs": [{"joints": joints}], "colliders": colliders})
+    start = time.process_time()
+    c = load(glb, tmp_path)
+    rig.pose(c, poses.standing())
+    assert len(c.parents) == len(BONES) + 1 + 3000 and len(c.hang) == 3000
+    assert time.process_time() - start < 40
+    for key in ("springs", "colliders"):
+        springs = glb.json["extensions"]["VRMC_springBone"]
+        springs[key] = springs[key] * 600
+        with pytest.raises(FormatError, match=f"{key} are .* at most"):
+            load(glb, tmp_path)
+        springs[key] = springs[key][:1]
+    glb.json["nodes"] += [{}] * 2000
+    with pytest.raises(FormatError, match="nodes are too many"):
+        load(glb, tmp_path)
 
 
 def raw_json(path) -> dict:
