@@ -270,7 +270,7 @@ def _finish(
     anatomy.complete(character, texture_names, blink)
     bodies = mmd_physics.bodies(model)
     loose = mmd_physics.loose(bodies)
-    character.hang = anatomy.hanging_hair(character, loose)
+    character.hang = anatomy.hanging(character, loose)
     character.secondary = drape.of(character, loose, mmd_physics.capsules(bodies, character))
     if isinstance(model, pmx.PmxModel):
         character.sdef = mmd_morphs.sdef(model, character.rest[0, 1, 3] - model.bones[0].position[1] * UNIT)

@@ -120,7 +120,7 @@ def load(path: str | os.PathLike) -> Character:
     before = rest[0, :3, 3].copy()
     anatomy.complete(character, [""] * len(materials), blink)
     floor = before - rest[0, :3, 3]
-    character.hang = anatomy.hanging_hair(character, [bones[n] for n in loose])
+    character.hang = anatomy.hanging(character, [bones[n] for n in loose])
     character.secondary = drape.of(
         character,
         [bones[n] for n in loose],

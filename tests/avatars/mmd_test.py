@@ -142,8 +142,8 @@ def test_long_loose_hair_hangs():
         bone_names=[*c.bone_names, *"abcde"],
         derived={},
     )
-    assert set(anatomy.hanging_hair(hair, np.arange(n, n + 5))) == {n, n + 1, n + 2}
-    assert anatomy.hanging_hair(hair, np.array([c.humanoid["leftHand"], n + 99])) == {}
+    assert set(anatomy.hanging(hair, np.arange(n, n + 5))) == {n, n + 1, n + 2}
+    assert anatomy.hanging(hair, np.array([c.humanoid["leftHand"], n + 99])) == {}
 
 
 def test_no_humanoid(tmp_path):
