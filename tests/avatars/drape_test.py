@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from anime_pt.avatars import drape, drape_kernels, mmd, poses, rig, rotations, vrm
+from anime_pt.avatars import anatomy, drape, drape_kernels, mmd, poses, rig, rotations, vrm
 from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import Character
 from tests.avatars import asset_files, skirted
@@ -166,6 +166,21 @@ def test_hair_stays_out_of_the_back():
     pose = dataclasses.replace(poses.standing(), spine=spine)
     before, after = (depths(tail, rig.pose(x, pose)).max() for x in (rigid(tail), tail))
     assert before > 0.05 and after < 0.012
+
+
+def test_a_skirt_falls_along_gravity_and_keeps_some_flare(skirt):
+    """Bent forwards by half a radian, the skirt hangs behind less than the hips say, at the hem most."""
+    c, hanging = skirt
+    shares = anatomy.hanging(c, hanging)
+    assert set(shares) == set(hanging) and len(set(shares.values())) == 1
+    spine = np.zeros((5, 3))
+    spine[0, 0] = 0.5
+    globals_ = rig.pose(
+        dataclasses.replace(rigid(c), hang=shares), dataclasses.replace(poses.standing(), spine=spine)
+    )
+    strand = hanging[: skirted.JOINTS]
+    tilts = np.arctan2(globals_[strand, 2, 1], globals_[strand, 1, 1])
+    assert 0.2 < tilts[0] < 0.45 and (np.diff(tilts) < 0).all() and tilts[-1] > 0.02
 
 
 def test_what_does_not_hang():
