@@ -181,8 +181,16 @@ def _twisting(character: Character) -> dict[int, tuple[np.ndarray, bool]]:
         before = character.humanoid[side + {"LowerArm": "UpperArm", "Hand": "LowerArm"}[role[len(side) :]]]
         along = character.rest[character.humanoid[role], :3, 3] - character.rest[before, :3, 3]
         axis = quaternions.unit(character.fixed_axes.get(bone, along))
-        out |= {before: (axis, False), bone: (axis, True)}
+        # Upper arm and helper make the whole turn between them; a lower arm must not swerve.
+        out[before] = (axis if role.endswith("LowerArm") else quaternions.unit(along), False)
+        out[bone] = (axis, True)
     return out
+
+
+def _turned_by(character: Character) -> dict[str, int]:
+    """Role -> the bone to turn: where its bone only copies another, as MMD's D bones of legs, that one."""
+    copies = {a.bone: a.source for a in character.appends if a.rotates and a.ratio == 1 and not a.local}
+    return {role: copies.get(bone, bone) for role, bone in character.humanoid.items()}
 
 
 def _carriers(character: Character) -> list[int]:
@@ -229,27 +237,26 @@ def perform(recording: Recording, character: Character) -> KeyedPerformance:
     scale = leg / source_leg
     turns = _turns(recording, rest)
     carriers = _carriers(character)
-    humanoid = character.humanoid
-    driven = {humanoid[role]: turn for role, turn in turns.items()}
+    humanoid, turned = character.humanoid, _turned_by(character)
+    driven = {turned[role]: turn for role, turn in turns.items()}
     for bone in carriers:
         if len(carriers) == 1:
             # What stands beside the hips and the spine, such as a cape, turns with them.
             driven.setdefault(bone, turns["hips"])
     for role, bone in character.twists.items():
         side = "left" if role.startswith("left") else "right"
-        turned = role if role.endswith("Hand") else side + "UpperArm"
-        if turned in turns:
-            driven[bone] = turns[turned]
+        whole = role if role.endswith("Hand") else side + "UpperArm"
+        if whole in turns:
+            driven[bone] = turns[whole]
     sockets = [humanoid[side + "UpperLeg"] for side in _SIDES]
     places = _Body(character, driven, sockets).places
     moves = _hips_goal(recording, rest, scale, has_legs) - (places[sockets[0]] + places[sockets[1]]) / 2
     if has_legs:
         hips = np.stack([places[bone] for bone in sockets]) + moves
         moves[:, 1] -= _ground_legs(recording, character, turns, hips, source_leg, leg)
-        driven |= {humanoid[side + part]: turns[side + part] for side in _SIDES for part in _LEG}
-    goals = {bone for i in character.iks for bone in (i.goal, i.effector)} - {
-        humanoid[side + "Foot"] for side in _SIDES
-    }
+        driven |= {turned[side + part]: turns[side + part] for side in _SIDES for part in _LEG}
+    goals = {bone for i in character.iks for bone in (i.goal, i.effector)}
+    goals -= {turned[side + "Foot"] for side in _SIDES}
     # Where a model has no toes, the role may be a goal or a tip: turning that would do nothing, or harm.
     driven = {bone: turn for bone, turn in driven.items() if bone not in goals}
     body = _Body(character, driven, driven)
