@@ -180,13 +180,16 @@ class Meshes:
             bones, shares = rigid[0] + node, rigid[1]
             matrices = self._nodes.globals_[None, node]
         linear = matrices[:, :3, :3]
+        placed = (linear @ positions[..., None])[..., 0] + matrices[:, :3, 3]
+        if count and not np.abs(placed).max() < 1e6:
+            raise attributes.error("POSITION", "has vertices a million metres away")
         # Normals go by the inverse transpose, which is the matrix of cofactors up to a factor.
         cofactors = np.cross(linear[:, [1, 2, 0]], linear[:, [2, 0, 1]])
         cofactors = cofactors * np.where(np.linalg.det(linear) < 0, -1.0, 1.0)[:, None, None]
         return Part(
             node,
             mesh,
-            ((linear @ positions[..., None])[..., 0] + matrices[:, :3, 3]).astype(np.float32),
+            placed.astype(np.float32),
             _unit((cofactors @ normals[..., None])[..., 0]) if normals.any() else zeros,
             linear.astype(np.float32),
             uvs,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars import vmd, vpd
-from tests.avatars import asset_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_test
+from tests.avatars import asset_files, bvh_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_test
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Cases of the normal run, by what one costs.
@@ -35,6 +35,7 @@ def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
     for name, data in made.items():
         (folder / name).write_bytes(data)
     vpd.write(folder / "small.vpd", vmd.read(folder / "small.vmd"))
+    bvh_files.write(folder / "small.bvh", *bvh_files.motion(10), bvh_files.Dialect())
     return sorted(folder.iterdir())
 
 
