@@ -408,6 +408,11 @@ def test_spring_bones(tmp_path):
         c.secondary.strands.capsule_ends[own], middle + np.array([[0, 0.1, 0], [0, -0.1, 0]]), atol=1e-6
     )
     np.testing.assert_allclose(c.secondary.strands.capsule_radii[own], 0.05)
+    # The spring passes the collider until it names it.
+    assert np.isneginf(c.secondary.strands.rooms[:, own]).all()
+    springs = glb.json["extensions"]["VRMC_springBone"]
+    springs["colliderGroups"], springs["springs"][0]["colliderGroups"] = [{"colliders": [0]}], [0]
+    assert np.isfinite(load(glb, tmp_path).secondary.strands.rooms[:, own]).all()
 
 
 def test_long_chains_take_no_minutes(tmp_path):
