@@ -28,10 +28,11 @@ from anime_pt.avatars import vmd
 from anime_pt.avatars.binary import FormatError
 
 _SIGNATURE = "Vocaloid Pose Data file"
-# A pose of 10,000 bones fits in a tenth of this.
-_LARGEST = 16 << 20
+# Room for a pose of 10,000 bones.
+_LARGEST = 4 << 20
+_COUNT = re.compile(r"[0-9]{1,6}")
 _COMMENT = re.compile(r"//[^\n]*")
-_BLOCK = re.compile(r"(Bone|Morph)\d+\s*\{([^\n;}]*)\n([^{}]*)\}")
+_BLOCK = re.compile(r"(Bone|Morph)\d+\s*\{([^\n;{}]*)\n([^{}]*)\}")
 
 
 def _numbers(text: str, counts: tuple[int, ...], what: str) -> list[list[float]]:
@@ -62,7 +63,7 @@ def read(path: str | os.PathLike) -> vmd.VmdFile:
     if head.strip("\ufeff \n") or not rest:
         raise FormatError(f"{path}: not a VPD file: the signature is missing")
     fields = rest.split(";", 2)
-    if len(fields) < 3 or not fields[1].strip().isdigit():
+    if len(fields) < 3 or not _COUNT.fullmatch(fields[1].strip()):
         raise FormatError(f"{path}: the name of the model and the number of bones are missing")
     bones: dict[str, vmd.BoneKeys] = {}
     morphs: dict[str, vmd.MorphKeys] = {}

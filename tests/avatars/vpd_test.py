@@ -64,6 +64,10 @@ def test_what_was_read_is_written_again(tmp_path):
         (TEXT.replace(",0.250000", ""), "expected 3 and 4 finite"),
         (TEXT.replace("0.75", ""), "morph 'まばたき': expected 1 finite"),
         (TEXT[: TEXT.index("Bone1")], "1 bones found, 2 announced"),
+        (TEXT.replace("2;", "9" * 5000 + ";"), "number of bones"),
+        (TEXT.replace("2;", "\uff12;"), "number of bones"),
+        # What could be the start of a bone, half a million times.
+        (TEXT[: TEXT.index("Bone0")] + "Bone0{" * 500_000, "0 bones found"),
     ],
 )
 def test_damage_is_named(tmp_path, text, message):
