@@ -6,6 +6,7 @@ prints one JSON line for each case that ended in anything but success or one cle
 """
 
 import copy
+import dataclasses
 import json
 import pathlib
 import resource
@@ -15,7 +16,7 @@ import sys
 
 import numpy as np
 
-from anime_pt.avatars import camera, files, motions, pmd, pmx, poses, rasterise, rig
+from anime_pt.avatars import bone_pose, camera, files, morphs, motions, pmd, pmx, poses, rasterise, rig
 from tests.avatars.tiny_character import build_tiny
 
 MEMORY = 3 << 29  # Bytes beyond what the imports take.
@@ -124,10 +125,16 @@ _GLB = (_truncate, _flip, _enlarge, _json, _json, _json, _json)
 
 
 def _use_character(path: pathlib.Path) -> None:
-    """Loads, poses and draws: indices that were not checked would end the process."""
+    """Loads, poses, morphs and draws: indices that were not checked would end the process."""
     character = files.load(path)
     globals_ = rig.pose(character, poses.sample(np.random.default_rng(0)))
-    rasterise.Renderer(32, supersample=1).render(character, globals_, camera.fit(character, globals_, 32))
+    renderer = rasterise.Renderer(32, supersample=1)
+    renderer.render(character, globals_, camera.fit(character, globals_, 32))
+    weights = {morph.name: 1.0 for morph in character.morphs}
+    globals_ = rig.pose(character, dataclasses.replace(bone_pose.rest(character), morphs=weights))
+    morphed = morphs.apply(character, weights)
+    view = camera.fit(character, character.rest, 32)
+    renderer.render(character, globals_, view, morphed=morphed)
 
 
 def _use_motion(path: pathlib.Path) -> None:
