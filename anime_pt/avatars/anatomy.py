@@ -44,27 +44,37 @@ def hanging(character: Character, loose: Collection[int]) -> dict[int, float]:
     Short hair stays rigid: a fringe that hangs would leave the forehead.
     """
     names, places = np.array(segments.NAMES)[segments.of_bones(character)], character.rest[:, :3, 3]
-    loose = {int(b) for b in loose if b < len(names) and names[b] in _HANG}
+    tops = _tops(character.parents, {int(b) for b in loose if b < len(names) and names[b] in _HANG})
     strands: dict[int, list[int]] = {}
-    for bone in sorted(loose):
-        top, seen = bone, {bone}
-        while (above := int(character.parents[top])) in loose and above not in seen:
-            top = above
-            seen.add(top)
+    for bone, top in tops.items():
         strands.setdefault(top, []).append(bone)
-    height = np.ptp(places[:, 1])
     heaviest = np.take_along_axis(character.joints, character.weights.argmax(1)[:, None], 1)[:, 0]
+    carried = np.array([tops.get(b, -1) for b in range(len(names))])[heaviest]
+    counts = np.bincount(carried + 1, minlength=len(names) + 1)[1:]
+    sums = np.stack([np.bincount(carried + 1, p, len(names) + 1)[1:] for p in character.positions.T], 1)
+    height = np.ptp(places[:, 1])
     hang = {}
     for top, strand in strands.items():
         if names[top] == "head":
             falls = places[top, 1] - places[strand, 1].min() > _LONG_HAIR * height
         else:
-            cloth = character.positions[np.isin(heaviest, strand)]
-            way = cloth.mean(0) - places[top] if len(cloth) else np.zeros(3)
+            way = sums[top] - counts[top] * places[top]
             falls = -way[1] > _DOWN * np.linalg.norm(way)
         if falls:
             hang |= dict.fromkeys(strand, _HANG[names[top]])
     return hang
+
+
+def _tops(parents: np.ndarray, loose: set[int]) -> dict[int, int]:
+    """For each loose bone the highest one that it reaches through loose bones."""
+    tops: dict[int, int] = {}
+    for bone in sorted(loose):
+        line = dict.fromkeys([bone])
+        while (above := int(parents[bone])) in loose and above not in line and above not in tops:
+            line[above] = None
+            bone = above
+        tops |= dict.fromkeys(line, tops.get(above, bone))
+    return tops
 
 
 def _part(names: Sequence[str], moved_by: np.ndarray) -> str:
