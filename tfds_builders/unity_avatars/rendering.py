@@ -15,6 +15,7 @@ import numpy as np
 
 from anime_pt.avatars import camera, keypoints, motions, poses, rasterise, rig
 from anime_pt.avatars.character import Character, Terms
+from anime_pt.avatars.morphs import Morphed
 from tfds_builders.unity_avatars import actions
 from tfds_builders.unity_avatars.actions import Clip
 from tfds_builders.unity_avatars.examples import Examples
@@ -24,6 +25,8 @@ from tfds_builders.unity_avatars.subjects import Subject
 _POSE, _CAMERA, _LIGHT = 1, 2, 3
 # Of characters that a process keeps at hand; a procedural one takes 5 MB, an MMD model up to 100.
 _CACHE_BYTES = 1 << 30
+# Motions that each of them stays fitted to.
+_PERFORMANCES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,12 +102,10 @@ class Characters:
                 return self._kept[subject][0]
         # Without the lock: other threads go on drawing theirs.
         character = subject.load()
-        arrays = [v for v in vars(character).values() if isinstance(v, np.ndarray)]
-        images = {
-            id(t): t for m in character.materials for t in vars(m).values() if isinstance(t, np.ndarray)
-        }
+        parts = (character, *character.materials, *character.morphs)
+        arrays = {id(v): v for part in parts for v in vars(part).values() if isinstance(v, np.ndarray)}
         # Twice: the renderer packs a copy.
-        size = 2 * sum(a.nbytes for a in (*arrays, *images.values()))
+        size = 2 * sum(array.nbytes for array in arrays.values())
         with self._lock:
             if subject not in self._kept:
                 self._kept[subject] = character, size
@@ -131,9 +132,10 @@ def renderer(size: int, supersample: int) -> rasterise.Renderer:
     return kept
 
 
-@functools.lru_cache(maxsize=4)
-def _performance(subject: Subject, clip: Clip) -> motions.Performance:
-    return actions.load(clip).on(loaded(subject))
+def _performance(character: Character, clip: Clip) -> motions.Performance:
+    # Kept with the character, as a performance holds on to it.
+    perform = functools.lru_cache(maxsize=_PERFORMANCES)(lambda c: actions.load(c).on(character))
+    return character.derived.setdefault("perform", perform)(clip)
 
 
 def render(
@@ -156,26 +158,18 @@ def render(
         _turned_light(*draw(_LIGHT).uniform(-view.light, view.light, 2)) if view.light else rasterise.LIGHT
     )
 
-    seen_by = camera.still(character, view.resolution, yaw=yaw, pitch=pitch)
     if action:
         clip, seconds = action
-        globals_, morphed = motions.moment(character, _performance(subject, clip), seconds)
-        # The camera walks with the figure, but does not rise and sink with it.
-        hips = globals_[character.humanoid["hips"], :3, 3]
-        seen_by = dataclasses.replace(seen_by, center=(float(hips[0]), seen_by.center[1], float(hips[2])))
+        globals_, morphed = motions.moment(character, _performance(character, clip), seconds)
         parameters = np.full(poses.FLAT_SIZE, np.nan, np.float32)
     else:
         clip, seconds, morphed = None, 0.0, None
         pose = poses.sample(draw(_POSE))
         globals_, parameters = rig.pose(character, pose), pose.to_array()
     drawing = renderer(view.resolution, view.supersample)
-    frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
-    if touches_border(frame.image[..., 3]):
-        # One scale per character keeps it steady in motion; a figure that would leave the picture is
-        # centred, and gets less if that is not enough.
-        fitted = camera.fit(character, globals_, view.resolution, yaw=yaw, pitch=pitch, margin=0.02)
-        seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
-        frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
+    frame, seen_by = picture(
+        drawing, character, globals_, morphed, yaw, pitch, light=light, walks=clip is not None
+    )
     return {
         "image": frame.over((255, 255, 255)),
         "mask": frame.image[..., 3:],
@@ -197,6 +191,40 @@ def render(
     }
 
 
+def picture(
+    drawing: rasterise.Renderer,
+    character: Character,
+    globals_: np.ndarray,
+    morphed: Morphed | None,
+    yaw: float,
+    pitch: float,
+    light: tuple[float, float, float] = rasterise.LIGHT,
+    walks: bool = True,
+) -> tuple[rasterise.Frame, camera.Camera]:
+    """A square picture with the whole figure in it, and the camera that sees it so.
+
+    One scale per character keeps it steady in motion; a figure that would leave the picture is centred, and
+    gets less if that is not enough.
+
+    Args:
+      drawing: of the size of the picture.
+      character, globals_, morphed, light: as for `Renderer.render`.
+      yaw, pitch: of the camera in degrees.
+      walks: the camera goes with the hips, but does not rise and sink with them.
+    """
+    size = drawing.height
+    seen_by = camera.still(character, size, yaw=yaw, pitch=pitch)
+    if walks:
+        hips = globals_[character.humanoid["hips"], :3, 3]
+        seen_by = dataclasses.replace(seen_by, center=(float(hips[0]), seen_by.center[1], float(hips[2])))
+    frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
+    if _touches_border(frame.image[..., 3]):
+        fitted = camera.fit(character, globals_, size, yaw=yaw, pitch=pitch, margin=0.02, morphed=morphed)
+        seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
+        frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
+    return frame, seen_by
+
+
 def _turned_light(sideways: float, upwards: float) -> tuple[float, float, float]:
     """The default light, turned by degrees about the vertical axis and away from the horizon."""
     x, y, z = rasterise.LIGHT
@@ -207,8 +235,7 @@ def _turned_light(sideways: float, upwards: float) -> tuple[float, float, float]
     return tuple((length * np.array([flat * np.sin(yaw), np.sin(pitch), flat * np.cos(yaw)])).tolist())
 
 
-def touches_border(alpha: np.ndarray) -> bool:
-    """Whether a figure's coverage (h, w) reaches the edge of the picture."""
+def _touches_border(alpha: np.ndarray) -> bool:
     return bool(alpha[0].any() or alpha[-1].any() or alpha[:, 0].any() or alpha[:, -1].any())
 
 
