@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.avatars import camera, keypoints, rasterise
+from anime_pt.avatars import keypoints, rasterise
 from anime_pt.avatars.character import Character
 from anime_pt.pose.skeletons import OPENPOSE_18
 from tfds_builders.mmd_pairs import film, human
@@ -102,17 +102,7 @@ def _draw(
 ) -> dict[str, Any]:
     """Features of a figure: image and mask as PNG bytes, keypoints, joints, camera matrix."""
     globals_, morphed = moment(character, performance, seconds)
-    size = renderer.height
-    # One scale per character and motion. The camera walks with the figure, but does not rise with it.
-    still = camera.still(character, size, yaw=yaw, pitch=pitch)
-    hips = globals_[character.humanoid["hips"], :3, 3]
-    seen_by = dataclasses.replace(still, center=(float(hips[0]), still.center[1], float(hips[2])))
-    frame = renderer.render(character, globals_, seen_by, morphed=morphed)
-    if rendering.touches_border(frame.image[..., 3]):
-        # A figure that would leave the picture is centred, and gets smaller if that is not enough.
-        fitted = camera.fit(character, globals_, size, yaw=yaw, pitch=pitch, margin=0.02, morphed=morphed)
-        seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
-        frame = renderer.render(character, globals_, seen_by, morphed=morphed)
+    frame, seen_by = rendering.picture(renderer, character, globals_, morphed, yaw, pitch)
     return {
         "image": png(frame.over((255, 255, 255))),
         "mask": png(frame.image[..., 3:]),

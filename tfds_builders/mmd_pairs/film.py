@@ -31,6 +31,7 @@ from tfds_builders.unity_avatars.subjects import stamp
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".gif")
 # Free space around the keypoints, as a share of the longer side of their box: hands and hair have none.
 _MARGIN = 0.12
+_MOST_PIXELS = 16_384
 
 
 def find(folder: pathlib.Path, kind: str) -> list[Filmed]:
@@ -129,6 +130,8 @@ def _box(points: np.ndarray, path: pathlib.Path) -> tuple[int, int, int]:
         raise FormatError(f"{path}: no keypoint was found in any frame")
     low, high = seen.min(0), seen.max(0)
     side = max(2, round(float((high - low).max() * (1 + 2 * _MARGIN))))
+    if side > _MOST_PIXELS:
+        raise FormatError(f"{path}: the keypoints span {side} pixels; no video is that large")
     left, top = ((low + high) / 2 - side / 2).round().astype(int).tolist()
     return left, top, side
 

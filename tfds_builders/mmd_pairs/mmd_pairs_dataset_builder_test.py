@@ -202,6 +202,12 @@ class MmdPairsTest(testing.BuilderTestCase):
         with self.assertRaisesRegex(FileNotFoundError, "clips holds no clips"):
             film.find(self.folder, "openmmd")
         folder = manual_folder(self.folder / "manual")
+        path = folder / "clips" / "bow" / "smoothed.txt"
+        lines = path.read_text()
+        path.write_text("9000000.0 " * 34 + "1 1\n" + lines)
+        with self.assertRaisesRegex(ValueError, r"smoothed\.txt: the keypoints span \d+ pixels"):
+            film.find(folder, "openmmd")
+        path.write_text(lines)
         (folder / "clips" / "bow" / "pos.txt").unlink()
         with self.assertRaisesRegex(FileNotFoundError, "bow lacks a motion"):
             film.find(folder, "openmmd")
