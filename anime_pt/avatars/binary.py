@@ -11,6 +11,10 @@ class FormatError(ValueError):
     """A file is not what its name says, or is damaged; the message has the path and what was being read."""
 
 
+# The largest real models have a third of this.
+_MAX_FILE = 1 << 30
+
+
 class Reader:
     """A cursor over the bytes of a file. Every read checks what is left before anything is allocated."""
 
@@ -19,12 +23,14 @@ class Reader:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "Reader":
-        """Reads a file; raises FileNotFoundError for a missing one, FormatError for a folder."""
+        """Reads a file; FileNotFoundError for a missing one, FormatError for a folder or a huge one."""
         path = pathlib.Path(path)
         if not path.exists():
             raise FileNotFoundError(f"no such file: {path}")
         if not path.is_file():
             raise FormatError(f"{path}: not a regular file")
+        if path.stat().st_size > _MAX_FILE:
+            raise FormatError(f"{path}: is larger than {_MAX_FILE >> 20} MiB")
         return cls(path.read_bytes(), path)
 
     @property

@@ -5,6 +5,7 @@ whatever the bind pose was; a mesh without a skin rides on its node.
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
 
@@ -91,7 +92,12 @@ class Meshes:
       report: one line for each thing that was left out.
     """
 
-    def __init__(self, file: Gltf, nodes: Nodes):
+    def __init__(self, file: Gltf, nodes: Nodes, hidden: Collection[int] = ()):
+        """Reads everything but the meshes of the `hidden` nodes.
+
+        Raises:
+          FormatError: if something is damaged or too large.
+        """
         self.parts: list[Part] = []
         self.of_node: dict[int, list[Part]] = {}
         self.of_mesh: dict[int, list[Part]] = {}
@@ -103,7 +109,7 @@ class Meshes:
         self._materials = len(file.json.objects("materials"))
         for node, fields in enumerate(nodes.fields):
             mesh = fields.index("mesh", len(self._meshes), -1)
-            if mesh >= 0:
+            if mesh >= 0 and node not in hidden:
                 self._add(node, mesh, fields.index("skin", len(self._skins), -1))
 
     def too_many(self) -> FormatError:

@@ -58,7 +58,7 @@ def load(path: str | os.PathLike) -> Character:
     path = pathlib.Path(path)
     file = Gltf(path)
     nodes = gltf_nodes.read(file)
-    meshes = gltf_mesh.Meshes(file, nodes)
+    meshes = gltf_mesh.Meshes(file, nodes, _of_first_person(file, nodes))
     if not any(len(t) for part in meshes.parts for _, t in part.triangles):
         raise FormatError(f"{path}: has no mesh, so it is no character")
     roles = vrm_humanoid.find(file, nodes, meshes.skin_joints())
@@ -140,6 +140,19 @@ def load(path: str | os.PathLike) -> Character:
 def is_vrm(file: Gltf) -> bool:
     """Whether a file has the extension of VRM 0.x or 1.0."""
     return file.json.extension("VRM") is not None or file.json.extension("VRMC_vrm") is not None
+
+
+def _of_first_person(file: Gltf, nodes: gltf_nodes.Nodes) -> set[int]:
+    """Nodes whose meshes only the wearer of the avatar sees, such as a body without its head."""
+    new, old = file.json.extension("VRMC_vrm"), file.json.extension("VRM")
+    if new is not None:
+        notes = new.object("firstPerson").objects("meshAnnotations")
+        return {n.index("node", len(nodes.fields)) for n in notes if n.text("type", "") == "firstPersonOnly"}
+    notes = old.object("firstPerson").objects("meshAnnotations") if old is not None else []
+    meshes = {
+        n.integer("mesh", -1, 1 << 30) for n in notes if n.text("firstPersonFlag", "") == "FirstPersonOnly"
+    }
+    return {i for i, node in enumerate(nodes.fields) if node.data.get("mesh") in meshes}
 
 
 def _title(file: Gltf) -> str:

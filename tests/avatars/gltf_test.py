@@ -268,3 +268,11 @@ def test_many_copies_of_one_mesh_are_refused(tmp_path):
     file = opened(glb, tmp_path)
     with pytest.raises(FormatError, match="vertices"):
         Meshes(file, gltf_nodes.read(file))
+
+
+def test_huge_files_are_not_read(tmp_path):
+    path = tmp_path / "huge.glb"
+    with path.open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(FormatError, match=r"huge\.glb: is larger than 1024 MiB"):
+        Gltf(path)

@@ -415,6 +415,19 @@ def test_spring_bones(tmp_path):
     assert np.isfinite(load(glb, tmp_path).secondary.strands.rooms[:, own]).all()
 
 
+def test_meshes_for_the_first_person_are_not_drawn(tmp_path):
+    for version, key, value in (
+        ("1.0", "VRMC_vrm", lambda glb: {"node": len(glb.json["nodes"]) - 1, "type": "firstPersonOnly"}),
+        ("0.x", "VRM", lambda glb: {"mesh": 1, "firstPersonFlag": "FirstPersonOnly"}),
+    ):
+        glb = figure(version)
+        glb.add("meshes", glb.json["meshes"][0])
+        glb.add("nodes", {"mesh": 1, "skin": 0})
+        assert len(load(glb, tmp_path).positions) == 16 * len(BONES)
+        glb.json["extensions"][key]["firstPerson"] = {"meshAnnotations": [value(glb)]}
+        assert len(load(glb, tmp_path).positions) == 8 * len(BONES)
+
+
 def test_long_chains_take_no_minutes(tmp_path):
     glb = figure("1.0")
     bones = glb.json["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"]
@@ -475,15 +488,10 @@ def test_real_files(path):
         atol=1e-6,
     )
     np.testing.assert_allclose(rig.skin(c, rig.pose(c, None)), c.positions, atol=1e-4)
-    corners = sum(
-        root["accessors"][p["indices"]]["count"]
-        if "indices" in p
-        else root["accessors"][p["attributes"]["POSITION"]]["count"]
-        for node in root["nodes"]
-        if "mesh" in node
-        for p in root["meshes"][node["mesh"]]["primitives"]
-    )
-    assert 3 * len(c.triangles) == corners
+    drawn = [p for n in root["nodes"] if "mesh" in n for p in root["meshes"][n["mesh"]]["primitives"]]
+    if "firstpersononly" not in json.dumps(root).lower() and all(p.get("mode", 4) == 4 for p in drawn):
+        corners = (p["indices"] if "indices" in p else p["attributes"]["POSITION"] for p in drawn)
+        assert 3 * len(c.triangles) == sum(root["accessors"][i]["count"] for i in corners)
     assert all(m.part in PARTS for m in c.materials)
     extensions = root.get("extensions", {})
     if "VRMC_vrm" in extensions:
