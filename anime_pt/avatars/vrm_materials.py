@@ -5,7 +5,7 @@ for MToon 0.x the shader's properties in `VRM.materialProperties`, brought to 1.
 glTF's factors are linear, those of MToon 0.x and of `Material` are sRGB-encoded.
 
 Not drawn: normal maps, shading shift maps, masks of rim and outline width, moving textures, vertex colours,
-textures that are clamped instead of repeated.
+textures that are clamped instead of repeated, outlines tinted by the surface that they go around.
 """
 
 import numpy as np
