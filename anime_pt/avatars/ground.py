@@ -9,7 +9,7 @@ from anime_pt.avatars.character import Character
 _SLOW, _LONG, _STEP = 0.3, 0.1, 0.25
 # In leg lengths: between the first two a leg comes to be as straight as in the recording; from the third on
 # it is held back, softly, so that it never gets longer than the fourth: a straighter knee shakes.
-_BENT, _STRAIGHT, _STRETCHED, _LONGEST = 0.95, 0.985, 0.99, 0.9985
+_BENT, _STRAIGHT, _STRETCHED, _LONGEST = 0.95, 0.985, 0.997, 0.9997
 
 
 def floor(heights: np.ndarray, speeds: np.ndarray, fps: float) -> np.ndarray:

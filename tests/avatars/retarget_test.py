@@ -318,8 +318,8 @@ def test_feet_of_real_vmds_stay_on_the_ground(path):
     motion = vmd_motion.load(path)
     if not motion.file.bones:
         pytest.skip("no keys of bones")
-    if motion.frames > 3000:
-        pytest.skip("long")
+    if motion.frames < 15:
+        pytest.skip("too short to stand anywhere")
     check(vmd_motion.record(motion), "procedural:3")
 
 
