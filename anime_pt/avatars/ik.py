@@ -27,8 +27,9 @@ _YXZ, _ZYX, _XZY = range(3)
 _STEEP = np.radians(88.0)
 # Close enough, metres.
 _REACHED = 1e-5
-# A chain that comes nearer by less in one iteration, in metres, has got as far as it can.
-_PROGRESS = 1e-6
+# Metres at which a chain that goes on after its iterations is near enough, and the least that an iteration
+# must bring it nearer.
+_NEAR, _PROGRESS = 1e-4, 1e-6
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -246,6 +247,8 @@ def solve(chain, c, parents, offsets, turns, shifts, has_axis, axes):
             turns[bone] = quaternions.unit(turn)
             changed = at
         gap = _distance(places[0], goal)
-        if gap < _REACHED or (iteration >= iterations and last - gap < _PROGRESS):
+        if gap < (_REACHED if iteration < iterations else _NEAR):
+            return
+        if iteration >= iterations and last - gap < _PROGRESS:
             return
         last = gap

@@ -29,8 +29,8 @@ from anime_pt.avatars.vmd_curves import between, ease
 _SPELLINGS = (("捩", "捻", "ねじり"), ("ひじ", "肘"), ("ひざ", "膝"), ("人指", "人差指", "人差し指"))
 # Proportions may differ by this share before movements are scaled.
 _TOLERANCE = 0.15
-# Frames of a motion that is played in full: an hour.
-_LONGEST = 108_000
+# Frames of a motion that is played in full: ten minutes, longer than any song that is danced to.
+_LONGEST = 18_000
 
 
 def _key(name: str) -> str:
@@ -135,7 +135,7 @@ class VmdMotion:
         """Fits the motion: as it is on MMD models that have its goals, by retargeting on others.
 
         Raises:
-          ValueError: for retargeting, if the motion lasts longer than an hour.
+          ValueError: for retargeting, if the motion lasts longer than ten minutes.
         """
         if character.kind == "mmd" and not self._lacks_goals(character):
             return self.keyed_on(character, self._scale(character))
@@ -210,7 +210,7 @@ def record(motion: VmdMotion) -> Recording:
     """What the standard skeleton does, frame by frame.
 
     Raises:
-      ValueError: if the motion lasts longer than an hour.
+      ValueError: if the motion lasts longer than ten minutes.
     """
     if motion.frames > _LONGEST:
         raise ValueError(f"motion {motion.name!r} has {motion.frames} frames, more than {_LONGEST}: cut it")
@@ -235,7 +235,7 @@ def to_vmd(
         chains are then solved again, limbs are where they were as far as their limits and steps allow.
 
     Raises:
-      ValueError: if the time is negative or longer than an hour.
+      ValueError: if the time is negative or longer than ten minutes.
     """
     count = round(seconds * vmd.FPS) + 1
     if not 1 <= count <= _LONGEST:
