@@ -12,6 +12,7 @@ and other bones take their mean against the bone before.
 
 import itertools
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -148,11 +149,25 @@ def _made_up_rest(clip: _Clip, up: np.ndarray) -> dict[str, np.ndarray]:
     return out
 
 
-def _speeds(places: np.ndarray, frame_time: float) -> np.ndarray:
-    """(t,) m/s of (t, 3) metres."""
-    if len(places) < 2:
-        return np.zeros(len(places))
-    return np.linalg.norm(np.gradient(places, axis=0), axis=1) / frame_time
+def _world(clip: _Clip, own_hips: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(4,) rotation from file space to ours: `up` is +Y, and the first frame faces +Z."""
+    world = _facing(up, _X if abs(up[0]) < 0.5 else _Z)
+    hips = quaternions.multiply(clip.turns["hips"][0], quaternions.inverse(own_hips))
+    ahead = quaternions.rotate(quaternions.multiply(world, hips), _Z)
+    if np.hypot(ahead[0], ahead[2]) < 0.2:  # It lies, and faces up or down.
+        return world
+    return quaternions.multiply(quaternions.about(-_Y, np.arctan2(ahead[0], ahead[2])), world)
+
+
+def _floor(moved: Mapping[str, np.ndarray], fps: float) -> np.ndarray:
+    """(t,) height of the ground, from how far each joint of the feet (t, 3) moved since rest."""
+    paths = np.stack(list(moved.values()))
+    speeds = np.zeros(paths.shape[:2])
+    if paths.shape[1] > 1:
+        speeds = np.linalg.norm(np.gradient(paths, axis=1), axis=2) * fps
+    lowest = paths[..., 1].argmin(0)
+    each = np.arange(paths.shape[1])
+    return ground.floor(paths[lowest, each, 1], speeds[lowest, each], fps)
 
 
 def read(path: str | os.PathLike) -> Recording:
@@ -179,33 +194,17 @@ def read(path: str | os.PathLike) -> Recording:
     rest = {"hips": np.zeros(3)}
     for role, above in clip.parents.items():
         rest[role] = rest[above] + quaternions.rotate(own[above], clip.offset(above, role))
-
-    world = _facing(up, _X if abs(up[0]) < 0.5 else _Z)
-    hips = quaternions.multiply(
-        quaternions.multiply(world, clip.turns["hips"][0]), quaternions.inverse(own["hips"])
-    )
-    ahead = quaternions.rotate(hips, _Z)
-    if np.hypot(ahead[0], ahead[2]) > 0.2:
-        turn = quaternions.about(-_Y, np.arctan2(ahead[0], ahead[2]))
-        world = quaternions.multiply(turn, world)
+    world = _world(clip, own["hips"], up)
     feet = [side + part for side in _SIDES for part in ("Foot", "Toes") if side + part in rest]
-    leg = -_between(rest, "Foot")[1] + _between(rest, "UpperLeg")[1]
+    leg = _between(rest, "UpperLeg")[1] - _between(rest, "Foot")[1]
     sole = min(rest[f][1] for f in feet) - leg * (_TOE_HEIGHT if len(feet) > 2 else _ANKLE_HEIGHT)
-    if not (leg > 0 and -sole > 0):
+    if not (leg > 0 and sole < 0):
         raise FormatError(f"{path}: the legs of the figure do not reach down from its hips")
-    sizes = np.array(_UNITS) * -sole
-    best = np.abs(np.log(sizes / _HIPS)).argmin()
-    scale = _UNITS[best] if 0.7 < sizes[best] < 1.2 else _HIPS / -sole
+    unit = min(_UNITS, key=lambda u: abs(np.log(u * -sole / _HIPS)))
+    scale = unit if 0.7 < unit * -sole < 1.2 else _HIPS / -sole
     moves = {role: scale * quaternions.rotate(world, clip.places[role]) for role in ("hips", *feet)}
     rest = {role: scale * (place - sole * _Y) for role, place in rest.items()}
-    heights = np.stack([moves[f][:, 1] - rest[f][1] for f in feet])
-    speeds = np.stack([_speeds(moves[f], file.frame_time) for f in feet])
-    lowest = heights.argmin(0)[None]
-    floor = ground.floor(
-        np.take_along_axis(heights, lowest, 0)[0],
-        np.take_along_axis(speeds, lowest, 0)[0],
-        1 / file.frame_time,
-    )
+    floor = _floor({f: moves[f] - rest[f] for f in feet}, 1 / file.frame_time)
     start = moves["hips"][0] * (1, 0, 1)
     rotations = {
         role: quaternions.multiply(quaternions.multiply(world, turns), quaternions.inverse(own[role]))

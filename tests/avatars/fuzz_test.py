@@ -34,6 +34,7 @@ def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
     ).data()
     for name, data in made.items():
         (folder / name).write_bytes(data)
+    bvh_files.write(folder / "small.bvh", *bvh_files.motion(8), bvh_files.Dialect())
     vpd.write(folder / "small.vpd", vmd.read(folder / "small.vmd"))
     bvh_files.write(folder / "small.bvh", *bvh_files.motion(10), bvh_files.Dialect())
     return sorted(folder.iterdir())
