@@ -1,7 +1,12 @@
 """What every motion is, whatever file it comes from; `motions.load` makes them."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
+
+from anime_pt.avatars import quaternions
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 
@@ -30,3 +35,43 @@ class Motion(Protocol):
     def on(self, character: Character) -> Performance:
         """Fits the motion to a character, whatever its rest pose, bone names and proportions."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyedPerformance:
+    """Keys of one character's bones at a constant rate; a `Performance`.
+
+    Attributes:
+      fps: keys per second.
+      bones: (k,) indices of the bones that turn.
+      turns: (t, k, 4) local rotations, see `BonePose`.
+      carriers: (c,) indices of the bones that move.
+      moves: (t, 3) metres by which they do.
+      morphs: name -> (t,) weights.
+      iks: (n,) bool, which are on.
+      count: of the character's bones.
+    """
+
+    fps: float
+    bones: np.ndarray
+    turns: np.ndarray
+    carriers: np.ndarray
+    moves: np.ndarray
+    morphs: Mapping[str, np.ndarray]
+    iks: np.ndarray
+    count: int
+
+    def pose(self, seconds: float) -> BonePose:
+        """The pose at a time; before the start and after the end it holds."""
+        at = float(np.clip(seconds * self.fps, 0, len(self.turns) - 1))
+        first = min(int(at), max(len(self.turns) - 2, 0))
+        second, share = min(first + 1, len(self.turns) - 1), at - first
+        mix = lambda values: (1 - share) * values[first] + share * values[second]
+        rotations = np.tile(quaternions.IDENTITY, (self.count, 1))
+        rotations[self.bones] = quaternions.slerp(self.turns[first], self.turns[second], share)
+        translations = np.zeros((self.count, 3))
+        translations[self.carriers] = mix(self.moves)
+        morphs = {name: float(mix(weights)) for name, weights in self.morphs.items()}
+        keyed = np.zeros(self.count, bool)
+        keyed[self.bones] = True
+        return BonePose(rotations, translations, morphs, self.iks, keyed)

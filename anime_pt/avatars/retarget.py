@@ -9,61 +9,20 @@ above the floor as in the recording, and feet that stood still stand still.
 On MMD models, inverse kinematics of driven limbs is off, and twist bones take the twist of arms and wrists.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from anime_pt.avatars import deform, expressions, ground, quaternions
-from anime_pt.avatars.bone_pose import BonePose
+from anime_pt.avatars import driving, expressions, ground, quaternions
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.performance import KeyedPerformance
 from anime_pt.avatars.recording import Recording, hierarchy
 
 _SIDES = {"left": 1.0, "right": -1.0}
 _SPINE = ("spine", "chest", "upperChest")
 _LEG = ("UpperLeg", "LowerLeg", "Foot")
 _LEFT, _UP = np.eye(3)[:2]
-
-
-@dataclasses.dataclass(frozen=True)
-class KeyedPerformance:
-    """Keys of one character's bones at a constant rate; a `motions.Performance`.
-
-    Attributes:
-      fps: keys per second.
-      bones: (k,) indices of the bones that turn.
-      turns: (t, k, 4) local rotations, see `BonePose`.
-      carriers: (c,) indices of the bones that move.
-      moves: (t, 3) metres by which they do.
-      morphs: name -> (t,) weights.
-      iks: (n,) bool, which are on.
-      count: of the character's bones.
-    """
-
-    fps: float
-    bones: np.ndarray
-    turns: np.ndarray
-    carriers: np.ndarray
-    moves: np.ndarray
-    morphs: Mapping[str, np.ndarray]
-    iks: np.ndarray
-    count: int
-
-    def pose(self, seconds: float) -> BonePose:
-        """The pose at a time; before the start and after the end it holds."""
-        at = float(np.clip(seconds * self.fps, 0, len(self.turns) - 1))
-        first = min(int(at), max(len(self.turns) - 2, 0))
-        second, share = min(first + 1, len(self.turns) - 1), at - first
-        mix = lambda values: (1 - share) * values[first] + share * values[second]
-        rotations = np.tile(quaternions.IDENTITY, (self.count, 1))
-        rotations[self.bones] = quaternions.slerp(self.turns[first], self.turns[second], share)
-        translations = np.zeros((self.count, 3))
-        translations[self.carriers] = mix(self.moves)
-        morphs = {name: float(mix(weights)) for name, weights in self.morphs.items()}
-        keyed = np.zeros(self.count, bool)
-        keyed[self.bones] = True
-        return BonePose(rotations, translations, morphs, self.iks, keyed)
 
 
 def _to_t_pose(rest: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -121,95 +80,6 @@ def _turns(recording: Recording, rest: Mapping[str, np.ndarray]) -> dict[str, np
     return {role: quaternions.multiply(turns, own[role]) for role, turns in out.items()}
 
 
-class _Body:
-    """Global turns and places of a character's bones over time, from the turns wanted of some.
-
-    Attributes:
-      locals: bone -> (t, 4) turns against the parent, of the bones that are wanted to turn.
-      places: bone -> (t, 3), before any bone moves.
-    """
-
-    def __init__(self, character: Character, wanted: Mapping[int, np.ndarray], bones: Collection[int]):
-        """Follows the rig to `bones`, which may be all of `wanted` (bone -> (t, 4) global turns) or some."""
-        parents = np.asarray(character.parents, int)
-        sources = np.full(len(parents), -1)
-        appends = {a.bone: a for a in character.appends if a.rotates}
-        for bone, append in appends.items():
-            sources[bone] = append.source
-        needed: set[int] = set()
-        todo = list(bones)
-        while todo:
-            bone = int(todo.pop())
-            if bone >= 0 and bone not in needed:
-                needed.add(bone)
-                todo += [parents[bone], sources[bone]]
-        parts = _twisting(character)
-        pivots = character.rest[:, :3, 3]
-        still = np.broadcast_to(quaternions.IDENTITY, next(iter(wanted.values())).shape)
-        self.locals: dict[int, np.ndarray] = {}
-        self.places: dict[int, np.ndarray] = {}
-        turns: dict[int, np.ndarray] = {}
-        against: dict[int, np.ndarray] = {}  # Turns against the parent, what was appended included.
-        for bone in (b for b in map(int, deform.ordered(parents, sources)) if b in needed):
-            parent = int(parents[bone])
-            above = turns.get(parent, still)
-            copied = still
-            if bone in appends and (source := int(sources[bone])) in turns:
-                turn = turns[source] if appends[bone].local else against[source]
-                copied = quaternions.slerp(still, turn, appends[bone].ratio)
-            against[bone] = copied
-            if bone in wanted:
-                own = quaternions.multiply(quaternions.inverse(above), wanted[bone])
-                own = quaternions.multiply(own, quaternions.inverse(copied))
-                if bone in parts:
-                    axis, keeps_twist = parts[bone]
-                    twist = quaternions.twist(own, axis)
-                    own = twist if keeps_twist else quaternions.multiply(own, quaternions.inverse(twist))
-                self.locals[bone] = own
-                against[bone] = quaternions.multiply(own, copied)
-            turns[bone] = quaternions.multiply(above, against[bone])
-            known = parent in self.places
-            offset = pivots[bone] - (pivots[parent] if known else 0.0)
-            self.places[bone] = (self.places[parent] if known else 0.0) + quaternions.rotate(above, offset)
-
-
-def _twisting(character: Character) -> dict[int, tuple[np.ndarray, bool]]:
-    """Bone -> (3,) unit axis of its limb, and whether it only twists about it (else it never does)."""
-    out = {}
-    for role, bone in character.twists.items():
-        side = "left" if role.startswith("left") else "right"
-        before = character.humanoid[side + {"LowerArm": "UpperArm", "Hand": "LowerArm"}[role[len(side) :]]]
-        along = character.rest[character.humanoid[role], :3, 3] - character.rest[before, :3, 3]
-        axis = quaternions.unit(character.fixed_axes.get(bone, along))
-        # Upper arm and helper make the whole turn between them; a lower arm must not swerve.
-        out[before] = (axis if role.endswith("LowerArm") else quaternions.unit(along), False)
-        out[bone] = (axis, True)
-    return out
-
-
-def _turned_by(character: Character) -> dict[str, int]:
-    """Role -> the bone to turn: where its bone only copies another, as MMD's D bones of legs, that one."""
-    copies = {a.bone: a.source for a in character.appends if a.rotates and a.ratio == 1 and not a.local}
-    return {role: copies.get(bone, bone) for role, bone in character.humanoid.items()}
-
-
-def _carriers(character: Character) -> list[int]:
-    """The bones that move the whole body: the lowest above hips and spine that no helper copies."""
-    sources = {a.source for a in character.appends}
-    parents = character.parents
-
-    def path(role: str) -> list[int]:
-        out = [int(character.humanoid[role])]
-        while parents[out[-1]] >= 0 and int(parents[out[-1]]) not in out:
-            out.append(int(parents[out[-1]]))
-        return out
-
-    hips, spine = path("hips"), path("spine")
-    both = [bone for bone in hips if bone in spine]
-    free = [bone for bone in both if bone not in sources]
-    return free[:1] or both[-1:] or [hips[-1], spine[-1]]
-
-
 def _legs_scale(recording: Recording, rest: Mapping[str, np.ndarray]) -> tuple[float, float, bool]:
     """Lengths of the recording's and the character's leg, and whether the recording has legs."""
 
@@ -236,30 +106,29 @@ def perform(recording: Recording, character: Character) -> KeyedPerformance:
         raise ValueError(f"motion {recording.name!r} on {character.name!r}: legs without length")
     scale = leg / source_leg
     turns = _turns(recording, rest)
-    carriers = _carriers(character)
-    humanoid, turned = character.humanoid, _turned_by(character)
+    carriers = driving.carriers(character)
+    humanoid, turned = character.humanoid, driving.turned_by(character)
     driven = {turned[role]: turn for role, turn in turns.items()}
-    for bone in carriers:
-        if len(carriers) == 1:
-            # What stands beside the hips and the spine, such as a cape, turns with them.
-            driven.setdefault(bone, turns["hips"])
+    if len(carriers) == 1:
+        # What stands beside the hips and the spine, such as a cape, turns with them.
+        driven.setdefault(carriers[0], turns["hips"])
     for role, bone in character.twists.items():
         side = "left" if role.startswith("left") else "right"
         whole = role if role.endswith("Hand") else side + "UpperArm"
         if whole in turns:
             driven[bone] = turns[whole]
     sockets = [humanoid[side + "UpperLeg"] for side in _SIDES]
-    places = _Body(character, driven, sockets).places
+    places = driving.Body(character, driven, sockets).places
     moves = _hips_goal(recording, rest, scale, has_legs) - (places[sockets[0]] + places[sockets[1]]) / 2
     if has_legs:
         hips = np.stack([places[bone] for bone in sockets]) + moves
         moves[:, 1] -= _ground_legs(recording, character, turns, hips, source_leg, leg)
         driven |= {turned[side + part]: turns[side + part] for side in _SIDES for part in _LEG}
-    goals = {bone for i in character.iks for bone in (i.goal, i.effector)}
-    goals -= {turned[side + "Foot"] for side in _SIDES}
     # Where a model has no toes, the role may be a goal or a tip: turning that would do nothing, or harm.
-    driven = {bone: turn for bone, turn in driven.items() if bone not in goals}
-    body = _Body(character, driven, driven)
+    toes = {turned[side + "Toes"] for side in _SIDES if side + "Toes" in turned}
+    toes &= {bone for i in character.iks for bone in (i.goal, i.effector)}
+    driven = {bone: turn for bone, turn in driven.items() if bone not in toes}
+    body = driving.Body(character, driven, driven)
     bones = np.array(sorted(driven))
     return KeyedPerformance(
         recording.fps,
