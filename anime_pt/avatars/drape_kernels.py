@@ -8,6 +8,8 @@ import numpy as np
 from anime_pt.avatars import rotations
 
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+# A call would count references to every array of the tuples.
+_inlined = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 _STEPS = 8  # from the rest pose to the wanted one
 _SWEEPS = 2  # over all bones in each step
@@ -141,7 +143,7 @@ def _add_push(total, rx, ry, rz, nx, ny, nz, depth):
     total[3] += weight
 
 
-@_jit
+@_inlined
 def _collide(k, net, now, near, skipped):
     """Sums up how the samples of bone `k` leave the capsules, except those of the bone `skipped`."""
     frames, origins, pivots, ends, radii = now.frames, now.origins, net.pivots, now.ends, net.capsule_radii
@@ -176,7 +178,7 @@ def _collide(k, net, now, near, skipped):
                 _add_push(now.total, x, y, z, nx / size, ny / size, nz / size, room - d)
 
 
-@_jit
+@_inlined
 def _pull(k, net, now):
     """Sums up how bone `k` follows the neighbours that its mesh is sewn to."""
     frames, origins, pivots, ends = now.frames, now.origins, net.pivots, net.link_points
@@ -205,7 +207,7 @@ def _multiply(a, b, out):
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
-@_jit
+@_inlined
 def _follow(k, net, now):
     """Places bone `k` behind its parent."""
     p, turn = net.parents[k], now.owns[k]
