@@ -1,6 +1,6 @@
 """Exports a built dataset for programs that do not read TFDS; see `exports` for the formats.
 
-    python -m tfds_builders.export unity_avatars/procedural_64 --to=coco --out=my_export
+python -m tfds_builders.export unity_avatars/procedural_64 --to=coco --out=my_export
 """
 
 from collections.abc import Sequence
