@@ -128,7 +128,7 @@ def _images(clip, view, background, rows: list[dict[str, Any]]) -> Iterator[Any]
 
 
 def _view(clip):
-    from anime_pt.avatars import vmd, vmd_camera
+    from anime_pt.avatars.formats import vmd, vmd_camera
     from anime_pt.pipelines import render
 
     angles = {"yaw": _YAW.value, "pitch": _PITCH.value, "roll": _ROLL.value, "fov": _FOV.value}

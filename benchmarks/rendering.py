@@ -19,8 +19,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anime_pt.avatars import camera, files, keypoints, motions, poses, rasterise, rig, vmd
+from anime_pt.avatars import camera, files, keypoints, motions, poses, rasterise, rig
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.formats import vmd
 
 GOALS = {512: 50.0, 1024: 20.0}
 FRAMES = {512: 48, 1024: 24}

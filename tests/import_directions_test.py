@@ -94,6 +94,20 @@ def test_arrows(path):
     assert not wrong, f"{module} must not import {', '.join(sorted(wrong))}"
 
 
+def test_characters_know_no_file_format():
+    """Within `avatars`, files are read at one end and drawn at the other; what lies between knows neither."""
+    readers = ("anime_pt.avatars.files", "anime_pt.avatars.motions", "anime_pt.avatars.backgrounds")
+    for path in FILES:
+        module = module_of(path)
+        if not within(module, "anime_pt.avatars"):
+            continue
+        formats = any(within(m, "anime_pt.avatars.formats") for m in imported(path))
+        loops = any(within(m, "anime_pt.avatars.raster") for m in imported(path))
+        assert not formats or within(module, "anime_pt.avatars.formats") or module in readers, module
+        raster = ("anime_pt.avatars.raster", "anime_pt.avatars.rasterise")
+        assert not loops or any(within(module, r) for r in raster), module
+
+
 def test_only_state_models_and_their_conversion_touch_flax():
     for path in FILES:
         uses = any(

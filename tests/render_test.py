@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt.avatars import vmd
+from anime_pt.avatars.formats import vmd
 from anime_pt.pipelines import stills, video_reader
 from anime_pt.pose import formats
 from anime_pt.pose.skeletons import AVATAR_20, COCO_17

@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from anime_pt.avatars import mmd_humanoid, segments
+from anime_pt.avatars import landmarks, segments
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.names import plain
 
 # Hair whose joints reach down by this share of the figure hangs.
 _LONG_HAIR = 0.15
@@ -80,7 +81,7 @@ def _tops(parents: np.ndarray, loose: set[int]) -> dict[int, int]:
 def _part(names: Sequence[str], moved_by: np.ndarray) -> str:
     for text in names:
         for part, words in _PART_WORDS:
-            if any(word in mmd_humanoid.plain(text) for word in words):
+            if any(word in plain(text) for word in words):
                 return part
     # No telling name: by what moves it.
     segment_names, counts = np.unique(moved_by, return_counts=True)
@@ -102,7 +103,7 @@ def moved_by_blinking(morphs: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> n
     """
     for wanted in _BLINKS:
         for name, indices, offsets in morphs:
-            if mmd_humanoid.plain(name) == mmd_humanoid.plain(wanted) and len(indices):
+            if plain(name) == plain(wanted) and len(indices):
                 length = np.linalg.norm(np.nan_to_num(offsets), axis=1)
                 return np.asarray(indices)[length > 0.2 * length.max()].astype(np.int64)
     return np.zeros(0, np.int64)
@@ -135,7 +136,7 @@ def complete(character: Character, texture_names: Sequence[str], eyelids: np.nda
         character.rest[:, 1, 3] -= floor
     lids = np.zeros(count, bool)
     lids[eyelids] = True
-    character.landmarks = mmd_humanoid.landmarks(
+    character.landmarks = landmarks.find(
         positions,
         character.triangles,
         heaviest,

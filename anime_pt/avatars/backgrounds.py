@@ -7,8 +7,8 @@ import re
 import numpy as np
 from PIL import Image, ImageColor
 
+from anime_pt.avatars.formats.textures import decode
 from anime_pt.avatars.rasterise import Frame
-from anime_pt.avatars.textures import decode
 
 _MAX_SIDE = 8192
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from anime_pt.avatars.mmd_humanoid import plain
+from anime_pt.avatars.names import plain
 
 # VRM 1.0 preset (and what VRM 0.x calls it) -> names by MMD's custom, the usual one first. Presets are those
 # of VRMC_vrm-1.0/expressions.md; MMD has no standard, these names are on most models.

@@ -3,9 +3,10 @@
 import pathlib
 import re
 
-from anime_pt.avatars import mmd, pmd, pmx, procedural, vrm
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import procedural
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.formats import mmd, pmd, pmx, vrm
+from anime_pt.avatars.formats.binary import FormatError
 
 
 def _pmd(path: pathlib.Path) -> Character:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from anime_pt.avatars.character import BoneChange, Character, Material
-from anime_pt.avatars.mmd_humanoid import plain
+from anime_pt.avatars.names import plain
 
 # VRM: what an expression may override -> the expressions that are of this kind.
 _OVERRIDDEN = {

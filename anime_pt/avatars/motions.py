@@ -8,20 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from anime_pt.avatars import (
-    bone_pose,
-    bvh_recording,
-    morphs,
-    poses,
-    procedural,
-    recording,
-    rig,
-    vmd_motion,
-    vrma,
-)
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import bone_pose, morphs, poses, procedural, recording, rig
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.formats import bvh_recording, vmd_motion, vrma
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.avatars.morphs import Morphed
 from anime_pt.avatars.performance import Motion, Performance
 

@@ -19,13 +19,14 @@ import dataclasses
 
 import numpy as np
 
-from anime_pt.avatars import coverage, fragments, projection, rig, shading
+from anime_pt.avatars import rig
 from anime_pt.avatars.camera import Camera, Perspective
 from anime_pt.avatars.character import Character
-from anime_pt.avatars.coverage import Samples
 from anime_pt.avatars.morphs import Morphed
-from anime_pt.avatars.packing import Mesh, Packed, morph, pack
-from anime_pt.avatars.projection import Lens, Vertices
+from anime_pt.avatars.raster import coverage, fragments, projection, shading
+from anime_pt.avatars.raster.coverage import Samples
+from anime_pt.avatars.raster.packing import Mesh, Packed, morph, pack
+from anime_pt.avatars.raster.projection import Lens, Vertices
 
 # Towards the light in view space: x right, y up, z towards the viewer.
 LIGHT = (0.35, 0.55, 0.75)

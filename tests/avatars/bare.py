@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from anime_pt.avatars import mmd_morphs, mmd_rig, pmx
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.formats import mmd_morphs, mmd_rig, pmx
 from tests.avatars import asset_files
 
 

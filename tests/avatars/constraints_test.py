@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from anime_pt.avatars import constraints, poses, rig, vrm
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import constraints, poses, rig
 from anime_pt.avatars.character import Constraint
+from anime_pt.avatars.formats import vrm
+from anime_pt.avatars.formats.binary import FormatError
 from tests.avatars import gltf_files
 from tests.avatars.tiny_character import build_tiny
 

@@ -6,9 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from anime_pt.avatars import anatomy, drape, drape_kernels, mmd, poses, rig, rotations, vrm
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import anatomy, drape, drape_kernels, poses, rig, rotations
 from anime_pt.avatars.character import Character
+from anime_pt.avatars.formats import mmd, vrm
+from anime_pt.avatars.formats.binary import FormatError
 from tests.avatars import asset_files, skirted
 from tests.avatars.tiny_character import build_tiny
 

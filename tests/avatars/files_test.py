@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars import files
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 from tests.avatars import asset_files, gltf_files, mmd_files
 
 

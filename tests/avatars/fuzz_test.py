@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from anime_pt.avatars import vmd, vpd
+from anime_pt.avatars.formats import vmd, vpd
 from tests.avatars import asset_files, bvh_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_test
 
 ROOT = pathlib.Path(__file__).parents[2]

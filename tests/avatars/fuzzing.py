@@ -16,7 +16,8 @@ import sys
 
 import numpy as np
 
-from anime_pt.avatars import bone_pose, camera, files, morphs, motions, pmd, pmx, poses, rasterise, rig
+from anime_pt.avatars import bone_pose, camera, files, morphs, motions, poses, rasterise, rig
+from anime_pt.avatars.formats import pmd, pmx
 from tests.avatars.tiny_character import build_tiny
 
 MEMORY = 3 << 29  # Bytes beyond what the imports take.

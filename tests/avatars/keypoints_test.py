@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from anime_pt.avatars import camera, keypoints, mmd, poses, rasterise, rig
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import camera, keypoints, poses, rasterise, rig
 from anime_pt.avatars.character import Character, Material
+from anime_pt.avatars.formats import mmd
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pose.skeletons import AVATAR_20
 from tests.avatars import asset_files
 from tests.avatars.tiny_character import build_tiny

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from anime_pt.avatars import mmd, morphs
+from anime_pt.avatars import morphs
 from anime_pt.avatars.character import BoneChange, MaterialChange, Morph
+from anime_pt.avatars.formats import mmd
 from tests.avatars import asset_files, mmd_files
 from tests.avatars.tiny_character import build_tiny
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from anime_pt.avatars import bone_pose, expressions, files, motions, rig, vmd
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars import bone_pose, expressions, files, motions, rig
+from anime_pt.avatars.formats import vmd
+from anime_pt.avatars.formats.binary import FormatError
 from tests.avatars import asset_files, bvh_files
 
 

@@ -6,20 +6,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from anime_pt.avatars import (
-    bvh_recording,
-    files,
-    ground,
-    mmd_skeleton,
-    motions,
-    poses,
-    procedural,
-    quaternions,
-    retarget,
-    rig,
-    vmd_motion,
-)
+from anime_pt.avatars import files, ground, motions, poses, procedural, quaternions, retarget, rig
 from anime_pt.avatars.character import Morph
+from anime_pt.avatars.formats import bvh_recording, mmd_skeleton, vmd_motion
 from anime_pt.avatars.recording import Recording, hierarchy, record
 from tests.avatars import asset_files, bvh_files
 

@@ -4,6 +4,8 @@ import struct
 
 import numpy as np
 
+from anime_pt.avatars.formats import vmd
+
 HEADER = b"Vocaloid Motion Data 0002".ljust(30, b"\0")
 LINEAR = bytes([20] * 8 + [107] * 8) * 4
 
@@ -61,3 +63,15 @@ def full() -> bytes:
             ]
         )
     )
+
+
+def assert_same(a: vmd.VmdFile, b: vmd.VmdFile) -> None:
+    """Asserts that two files hold the same keys."""
+    assert (a.model_name, a.switches) == (b.model_name, b.switches)
+    assert list(a.bones) == list(b.bones) and list(a.morphs) == list(b.morphs)
+    pairs = [(a.bones[n], b.bones[n]) for n in a.bones] + [(a.morphs[n], b.morphs[n]) for n in a.morphs]
+    for x, y in [*pairs, (a.camera, b.camera), (a.lights, b.lights), (a.shadows, b.shadows)]:
+        for name, values in vars(x).items():
+            np.testing.assert_allclose(
+                values.astype(float), getattr(y, name).astype(float), atol=1e-6, err_msg=name
+            )

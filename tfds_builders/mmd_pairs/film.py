@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.avatars import motions
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pipelines import video_reader
 from tfds_builders.mmd_pairs import clips
 from tfds_builders.mmd_pairs.clips import Filmed

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from anime_pt.avatars import keypoints, poses, rig, vmd
+from anime_pt.avatars import keypoints, poses, rig
+from anime_pt.avatars.formats import vmd
 from anime_pt.pipelines import video
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence

@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from anime_pt.avatars import rotations
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.avatars.poses import LIMBS, Pose
 from anime_pt.pose.skeletons import OPENPOSE_18
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars import rotations
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.avatars.poses import LIMBS
 from tests.avatars import asset_files
 from tfds_builders.mmd_pairs import openmmd

@@ -6,7 +6,8 @@ import pathlib
 
 import numpy as np
 
-from anime_pt.avatars import motions, textures
+from anime_pt.avatars import motions
+from anime_pt.avatars.formats import textures
 from tfds_builders.unity_avatars.subjects import stamp
 
 SUFFIXES = (".vmd", ".vrma", ".bvh")

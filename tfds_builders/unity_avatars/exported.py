@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.avatars.binary import FormatError
 from anime_pt.avatars.character import Terms
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders.unity_avatars import fields, pictures
 from tfds_builders.unity_avatars.examples import Examples

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders import build, registry
 from tfds_builders.unity_avatars import exported, pictures

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 
 _LARGEST = 1e9
 _KINDS = {str: "text", int: "a whole number", dict: "an object", list: "a list"}

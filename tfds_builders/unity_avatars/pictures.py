@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from anime_pt.avatars.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError
 
 _LONGEST_SIDE = 8192
 

@@ -6,8 +6,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from anime_pt.avatars import camera, files, procedural, terms, textures
+from anime_pt.avatars import camera, files, procedural
 from anime_pt.avatars.character import Character, Terms
+from anime_pt.avatars.formats import terms, textures
 
 Item = TypeVar("Item")
 

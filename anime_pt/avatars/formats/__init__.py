@@ -1,0 +1,1 @@
+"""Files of characters and motions, read into the arrays of the other modules."""

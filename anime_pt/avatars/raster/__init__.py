@@ -1,0 +1,1 @@
+"""The rasteriser's compiled loops and the arrays that they read; `rasterise` is its face."""
