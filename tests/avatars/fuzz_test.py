@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars.formats import vmd, vpd
-from tests.avatars import asset_files, bvh_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_test
+from tests.avatars import asset_files, bvh_files, fuzzing, gltf_files, mmd_files, vmd_files, vrma_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Cases of the normal run, by what one costs.
@@ -27,9 +27,9 @@ def small_files(folder: pathlib.Path) -> list[pathlib.Path]:
         "named.glb": gltf_files.figure("").data(),
         "small.vmd": vmd_files.full(),
     }
-    glb, nodes = vrma_test.skeleton(np.random.default_rng(0))
+    glb, nodes = vrma_files.skeleton(np.random.default_rng(0))
     turns = [[0, 0, 0, 1.0], gltf_files.quaternion((0, 1, 0), 50)]
-    made["small.vrma"] = vrma_test.animation(
+    made["small.vrma"] = vrma_files.animation(
         glb, [(nodes["head"], "rotation", [0, 1], turns, "LINEAR")]
     ).data()
     for name, data in made.items():

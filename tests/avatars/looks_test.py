@@ -7,7 +7,7 @@ import pytest
 
 from anime_pt.avatars import camera, morphs, rasterise
 from anime_pt.avatars.character import Character, Material, MaterialChange, Morph
-from tests.avatars.rasterise_test import BLUE, RED, glass, render, scene, square
+from tests.avatars.scenes import BLUE, RED, glass, render, scene, square
 from tests.avatars.tiny_character import build_tiny
 
 MTOON = Material(

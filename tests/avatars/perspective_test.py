@@ -8,7 +8,7 @@ import pytest
 from anime_pt.avatars import camera, files, keypoints, morphs, poses, rasterise, rig
 from anime_pt.avatars.character import Character, Material
 from tests.avatars import asset_files
-from tests.avatars.rasterise_test import BLUE, RED, glass, scene, square
+from tests.avatars.scenes import BLUE, RED, glass, scene, square
 from tests.avatars.tiny_character import build_tiny
 
 # Sees two metres, top to bottom, at a distance of two metres.
