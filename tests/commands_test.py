@@ -103,7 +103,7 @@ def test_workdir_without_a_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["unity_avatar/procedural_64"], "there is no dataset 'unity_avatar'; known: unity_avatars"),
+        (["unity_avatar/procedural_64"], "there is no dataset 'unity_avatar'; known: mmd_pairs, unity_avatars"),
         (["unity_avatars/procedural_65"], "has no config 'procedural_65'"),
         (["unity_avatars/procedural_64", "--set=pose=3"], "use field=value with one of"),
         (["unity_avatars/procedural_64", "--set=poses=many"], "poses is of type int"),
@@ -126,7 +126,7 @@ def test_build_without_models(tmp_path):
         f"--data_dir={tmp_path / 'data'}",
         f"--manual_dir={tmp_path / 'models'}",
     )
-    assert "--manual_dir" in line and "one folder for each character" in line
+    assert "--manual_dir" in line and "one folder for each;" in line
     (tmp_path / "models" / "readme.txt").touch()
     line = fails(
         "tfds_builders.build",
@@ -134,4 +134,4 @@ def test_build_without_models(tmp_path):
         f"--data_dir={tmp_path / 'data'}",
         f"--manual_dir={tmp_path / 'models'}",
     )
-    assert "no .pmd or .pmx file" in line
+    assert "holds no .pmd or .pmx or .vrm" in line
