@@ -7,6 +7,7 @@ import numpy as np
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
 from anime_pt.metric_writer import save_image
 from anime_pt.pose.skeletons import AVATAR_20
+from tfds_builders.mmd_pairs import human
 
 HERE = pathlib.Path(__file__).parent / "images"
 SEEDS = (3, 8, 4, 31, 13, 1, 22, 7, 28, 6, 12, 18, 27, 15, 30, 20)
@@ -37,6 +38,20 @@ def _with_bones(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return picture
 
 
+def motion(seed: int, columns: int = 8) -> np.ndarray:
+    """One motion on a human, a tall and a small character, as in the dataset mmd_pairs."""
+    steps = poses.sequence(np.random.default_rng(seed), 100)[:: 100 // columns][:columns]
+    rows = []
+    for character in (human.build(3), procedural.build(3), procedural.build(20)):
+        clip = [(rig.pose(character, step), None) for step in steps]
+        seen_by = camera.fit_clip(character, clip, SIZE, yaw=20)
+        renderer = rasterise.Renderer(SIZE)
+        rows.append(
+            np.concatenate([renderer.render(character, g, seen_by).over((255, 255, 255)) for g, _ in clip], 1)
+        )
+    return np.concatenate(rows)
+
+
 def main() -> None:
     rng = np.random.default_rng(9)
     cast = [figure(s, poses.sample(rng), rng.uniform(-35, 35)) for s in SEEDS]
@@ -47,6 +62,7 @@ def main() -> None:
     ]
     rows.append(np.concatenate(row, 1))
     save_image(HERE / "characters.png", np.concatenate(rows))
+    save_image(HERE / "motion.png", motion(4))
 
 
 if __name__ == "__main__":
