@@ -53,6 +53,7 @@ class Material:
         none.
       outline_unit: "screen" (units of the renderer's outline width) or "metres".
       outline_color: (4,).
+      outline_mix: share in [0, 1] to which the lit surface tints it: MToon's outlineLightingMixFactor.
       alpha_mode: "opaque", "mask" (texel alpha below `alpha_cutoff` is a hole) or "blend".
       alpha_cutoff: in [0, 1].
       double_sided: whether back faces are drawn.
@@ -82,6 +83,7 @@ class Material:
     outline: float = 1.0
     outline_unit: str = "screen"
     outline_color: tuple[float, float, float, float] = (0.12, 0.08, 0.10, 1.0)
+    outline_mix: float = 0.0
     alpha_mode: str = "opaque"
     alpha_cutoff: float = 0.5
     double_sided: bool = False

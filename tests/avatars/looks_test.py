@@ -7,7 +7,7 @@ import pytest
 
 from anime_pt.avatars import camera, morphs, rasterise
 from anime_pt.avatars.character import Character, Material, MaterialChange, Morph
-from tests.avatars.scenes import BLUE, RED, glass, render, scene, square
+from tests.avatars.scenes import BLUE, CAMERA, RED, glass, render, scene, square
 from tests.avatars.tiny_character import build_tiny
 
 MTOON = Material(
@@ -189,6 +189,35 @@ def test_outline_units_perspective(distance):
 def test_wide_outlines_are_not_cut_at_the_box_of_the_figure():
     wide = bar("metres", 0.2)
     assert lines(wide, camera.Camera(512, 512, 200.0)) == pytest.approx(40, abs=0.5)
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("view", [CAMERA, camera.look_at(64, (0.0, 0.0, 2.0), (0.0, 0.0, 0.0), fov=40.0)])
+def test_outlines_take_the_colour_of_the_surface_beside_them(mix, view):
+    """The colour times a mixture of white and what the surface shows: green on one side, red on the other."""
+    bar_ = bar("metres", 0.2)
+    texture = np.zeros((4, 4, 4), np.uint8)
+    texture[:, :2], texture[:, 2:] = (0, 200, 0, 255), (200, 0, 0, 255)
+    bar_.materials[0] = dataclasses.replace(
+        bar_.materials[0],
+        color=(1.0, 0.5, 1.0, 1.0),
+        texture=texture,
+        outline_color=(0.8, 0.8, 0.4, 1.0),
+        outline_mix=mix,
+    )
+    bar_.uvs[:, 0] = np.where(bar_.positions[:, 0] < 0, 0.25, 0.75)
+    image = rasterise.Renderer(64).render(bar_, bar_.rest, view).image[32] / 255
+    inked = np.flatnonzero(image[:, 3] == 1)
+    left, right = image[inked[0], :3], image[inked[-1], :3]
+    lit = 200 / 255 * np.array([[0, 0.5, 0], [1, 0, 0]])
+    expected = np.array([0.8, 0.8, 0.4]) * (1 - mix + mix * lit)
+    np.testing.assert_allclose([left, right], expected, atol=1.5 / 255)
+    # As morphs change the colour, so does the line.
+    red = Morph("red", materials=(MaterialChange(0, True, (1.0, 0.0, 0.0, 1.0), (1.0,) * 4, 1.0),))
+    changed = dataclasses.replace(bar_, morphs=[red], derived={})
+    morphed = morphs.apply(changed, {"red": 1.0})
+    image = rasterise.Renderer(64).render(changed, bar_.rest, view, morphed=morphed).image[32] / 255
+    np.testing.assert_allclose(image[inked[0], 1], 0.8 * (1 - mix), atol=1.5 / 255)
 
 
 NEAR, FAR = square(0.4, 0.5), square(0.4, 0.2)

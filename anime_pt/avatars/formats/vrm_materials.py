@@ -5,7 +5,7 @@ for MToon 0.x the shader's properties in `VRM.materialProperties`, brought to 1.
 glTF's factors are linear, those of MToon 0.x and of `Material` are sRGB-encoded.
 
 Not drawn: normal maps, shading shift maps, masks of rim and outline width, moving textures, vertex colours,
-textures that are clamped instead of repeated, outlines tinted by the surface that they go around.
+textures that are clamped instead of repeated. Outlines are tinted as if the surface were lit.
 """
 
 import numpy as np
@@ -110,10 +110,7 @@ def _apply_mtoon(material: Material, mtoon: Fields, images: Images) -> None:
     """Sets what VRMC_materials_mtoon 1.0 says."""
     material.shading = "mtoon"
     material.shade_color = encode(mtoon.numbers("shadeColorFactor", 3, _BLACK))
-    material.shade_texture = images.of(mtoon, "shadeMultiplyTexture")
-    if material.shade_texture is None and material.texture is not None:
-        # The base texture does not shine through: shade is then of one colour.
-        material.shade_texture = np.full((1, 1, 4), 255, np.uint8)
+    _set_shade_texture(material, images.of(mtoon, "shadeMultiplyTexture"))
     material.toony = min(max(mtoon.number("shadingToonyFactor", 0.9), 0.0), 1.0)
     material.shift = min(max(mtoon.number("shadingShiftFactor", 0.0), -1.0), 1.0)
     material.rim_color = encode(mtoon.numbers("parametricRimColorFactor", 3, _BLACK))
@@ -127,10 +124,18 @@ def _apply_mtoon(material: Material, mtoon: Fields, images: Images) -> None:
     material.outline_unit = "metres" if mode == "worldCoordinates" else "screen"
     material.outline = {"worldCoordinates": width, "screenCoordinates": width * _SCREEN_UNIT}.get(mode, 0.0)
     material.outline_color = (*encode(mtoon.numbers("outlineColorFactor", 3, _BLACK)), 1.0)
+    material.outline_mix = min(max(mtoon.number("outlineLightingMixFactor", 1.0), 0.0), 1.0)
     material.depth_write = material.alpha_mode == "blend" and mtoon.flag("transparentWithZWrite", False)
     offset = mtoon.integer("renderQueueOffsetNumber", -9, 9, 0)
     queue = _DEPTH_WRITE_QUEUE if material.depth_write else _QUEUES[material.alpha_mode]
     material.render_queue = queue + (offset if material.alpha_mode == "blend" else 0)
+
+
+def _set_shade_texture(material: Material, texture: np.ndarray | None) -> None:
+    """Without one, the base texture does not shine through: shade is then of one colour."""
+    if texture is None and material.texture is not None:
+        texture = np.full((1, 1, 4), 255, np.uint8)
+    material.shade_texture = texture
 
 
 def _set_matcap(material: Material, matcap: np.ndarray, factor: tuple[float, ...], images: Images) -> None:
@@ -160,7 +165,7 @@ def _apply_mtoon_0x(material: Material, properties: Fields, images: Images) -> N
     material.texture = texture("_MainTex")
     material.shading = "mtoon"
     material.shade_color = _clipped(vectors.numbers("_ShadeColor", 3, (0.97, 0.81, 0.86)))
-    material.shade_texture = texture("_ShadeTexture")
+    _set_shade_texture(material, texture("_ShadeTexture"))
     # Shade falls from `high` to `low` where 1.0 has a middle and a margin.
     low = floats.number("_ShadeShift", 0.0)
     high = 1.0 + (low - 1.0) * floats.number("_ShadeToony", 0.9)
@@ -180,6 +185,9 @@ def _apply_mtoon_0x(material: Material, properties: Fields, images: Images) -> N
     material.outline = (0.0, 0.01 * width, 0.005 * width * _SCREEN_UNIT)[mode]
     material.outline_unit = "metres" if mode == 1 else "screen"
     material.outline_color = (*_clipped(vectors.numbers("_OutlineColor", 3, _BLACK)), 1.0)
+    # The mode is "fixed" or "mixed".
+    mixed = floats.number("_OutlineColorMode", 0.0) == 1
+    material.outline_mix = min(max(floats.number("_OutlineLightingMix", 1.0), 0.0), 1.0) if mixed else 0.0
     queue = _DEPTH_WRITE_QUEUE if material.depth_write else _QUEUES[material.alpha_mode]
     own = properties.integer("renderQueue", -1, 5000, -1)
     material.render_queue = own if own >= 0 and material.alpha_mode == "blend" else queue

@@ -203,8 +203,14 @@ def fragment(name, x, y, vertices, mesh, surfaces, textures, lens, factor, plane
     t = name - 1 if name > 0 else -1 - name
     material = mesh.triangle_materials[t]
     if name < 0:
-        hull = surfaces.hull_colors
-        return hull[material, 0], hull[material, 1], hull[material, 2], hull[material, 3]
+        hull, mix = surfaces.hull_colors, surfaces.hull_mixes[material]
+        red, green, blue = hull[material, 0], hull[material, 1], hull[material, 2]
+        if mix > np.float32(0.0):
+            rest, colors = np.float32(1.0) - mix, surfaces.colors
+            red *= rest + mix * colors[material, 0] * mesh.tints[t, 0]
+            green *= rest + mix * colors[material, 1] * mesh.tints[t, 1]
+            blue *= rest + mix * colors[material, 2] * mesh.tints[t, 2]
+        return red, green, blue, hull[material, 3]
     if not ready[t]:
         ready[t] = True
         _set_planes(t, vertices, mesh, surfaces, textures, lens.reference, factor, planes)

@@ -22,6 +22,8 @@ SPHERE_MODES = ("", "multiply", "add")
 # Texels and materials at least this opaque are drawn as opaque, and those below `INVISIBLE` not at all.
 SOLID = 0.985
 INVISIBLE = 0.004
+# Side of the mip level that tints outlines: patches of a texture, not its details.
+_TINT_TEXELS = 128
 
 
 class Mesh(NamedTuple):
@@ -43,6 +45,7 @@ class Mesh(NamedTuple):
     triangle_materials: np.ndarray  # (t,) int32
     sources: np.ndarray  # (t,) int32, index in the character's own triangles
     uv_areas: np.ndarray  # (t,) float32, twice the area in texels
+    tints: np.ndarray  # (t, 3) float32, colour of the base texture about there, for outlines that mix with it
     starts: np.ndarray  # (m + 1,) int32, first triangle of each material
 
 
@@ -55,6 +58,7 @@ class Surfaces(NamedTuple):
     colors: np.ndarray  # (m, 4) float32
     hull_colors: np.ndarray  # (m, 4) float32, premultiplied
     hull_alphas: np.ndarray  # (m,) float32, 0 draws no outline
+    hull_mixes: np.ndarray  # (m,) float32
     shadings: np.ndarray  # (m,) int8, TOON, MTOON or UNLIT
     ramps: np.ndarray  # (m, 32, 3) float32 in [0, 1]
     shade_colors: np.ndarray  # (m, 3) float32
@@ -140,6 +144,7 @@ def _surfaces(materials: Sequence[Material]) -> Surfaces:
         colors=table((m.color for m in materials), np.float32, 4),
         hull_colors=hull_colors,
         hull_alphas=hull_alphas,
+        hull_mixes=table((m.outline_mix for m in materials), np.float32).clip(0, 1),
         shadings=table((_choice(m, "shading", SHADINGS) for m in materials), np.int8),
         ramps=table((m.ramp for m in materials), np.float32, 32, 3) / 255,
         shade_colors=table((m.shade_color for m in materials), np.float32, 3),
@@ -169,6 +174,25 @@ def _outlines(
             # A vertex that two materials share takes the wider outline.
             np.maximum.at(of_vertices, triangles, widths[triangle_materials][:, None])
         out.append(of_vertices * np.asarray(character.outline_scale, np.float32)[vertices])
+    return out
+
+
+def _tints(
+    materials: Sequence[Material], textures: Textures, uvs, triangles, triangle_materials
+) -> np.ndarray:
+    """(t, 3) float32 in [0, 1]: the base texture around the middle of each triangle; see `Mesh.tints`."""
+    out = np.ones((len(triangles), 3), np.float32)
+    for i, material in enumerate(materials):
+        if not (material.outline_mix > 0 and textures.levels[i]):
+            continue
+        own = np.flatnonzero(triangle_materials == i)
+        sizes = np.maximum(textures.widths[i], textures.heights[i])[: textures.levels[i]]
+        level = min(int((sizes > _TINT_TEXELS).sum()), len(sizes) - 1)
+        width, height = textures.widths[i, level], textures.heights[i, level]
+        u, v = (uvs[triangles[own]].mean(1) % 1.0).T
+        texels = textures.texels[textures.offsets[i, level] :][: 4 * width * height].reshape(height, width, 4)
+        color = texels[(v * height).astype(int) % height, (u * width).astype(int) % width].astype(np.float32)
+        out[own] = np.where(color[:, 3:] > 0, color[:, :3] / np.maximum(color[:, 3:], 1), 1)
     return out
 
 
@@ -238,6 +262,7 @@ def pack(character: Character) -> Packed:
         triangle_materials=triangle_materials,
         sources=order.astype(np.int32),
         uv_areas=(areas * texel_counts[triangle_materials]).astype(np.float32),
+        tints=_tints(materials, textures, finite, triangles, triangle_materials),
         starts=np.searchsorted(triangle_materials, np.arange(count + 1)).astype(np.int32),
     )
     packed = Packed(mesh, surfaces, textures, used, _has_layers(surfaces))

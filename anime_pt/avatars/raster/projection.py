@@ -173,6 +173,7 @@ def cut(mesh: Mesh, vertices: Vertices, near: float) -> tuple[Mesh, Vertices]:
         triangle_materials=owners,
         sources=mesh.sources[sources],
         uv_areas=(mesh.uv_areas[sources] * areas).astype(np.float32),
+        tints=mesh.tints[sources],
         starts=np.searchsorted(owners, np.arange(len(mesh.starts))).astype(np.int32),
     )
     return mesh, Vertices(screen, hull, shading)

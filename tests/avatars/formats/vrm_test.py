@@ -170,6 +170,7 @@ def test_mtoon_1(tmp_path):
                 "outlineWidthMode": "worldCoordinates",
                 "outlineWidthFactor": 0.004,
                 "outlineColorFactor": [0.5, 0.5, 0.5],
+                "outlineLightingMixFactor": 0.6,
             }
         },
     }
@@ -182,6 +183,7 @@ def test_mtoon_1(tmp_path):
     assert m.rim_color == pytest.approx((1, 0.735357, 0), abs=1e-5) and (m.rim_power, m.rim_lift) == (4, 0.1)
     assert m.sphere_mode == "add" and m.sphere[0, 0].tolist() == [100, 74, 0, 255]
     assert (m.outline, m.outline_unit) == (0.004, "metres") and m.outline_color[0] == pytest.approx(0.735357)
+    assert m.outline_mix == 0.6
     assert (m.alpha_mode, m.depth_write, m.render_queue, m.double_sided) == ("blend", True, 2504, True)
 
 
@@ -197,7 +199,7 @@ def test_mtoon_1_shade_without_texture_is_plain(tmp_path):
     m = load(glb, tmp_path).materials[0]
     assert m.shade_texture.tolist() == [[[255, 255, 255, 255]]] and m.shade_color == (0, 0, 0)
     # A hundredth of the height of a picture of 512 pixels.
-    assert (m.outline, m.outline_unit) == (pytest.approx(5.12), "screen")
+    assert (m.outline, m.outline_unit, m.outline_mix) == (pytest.approx(5.12), "screen", 1)
 
 
 def test_mtoon_0(tmp_path):
@@ -235,12 +237,16 @@ def test_mtoon_0(tmp_path):
     assert (m.outline, m.outline_unit) == (pytest.approx(0.4 / 200 * 512), "screen")
     assert m.outline_color == (0.3, 0.2, 0.1, 1)
     assert (m.alpha_mode, m.depth_write, m.render_queue, m.double_sided) == ("blend", False, 3007, True)
-    assert m.texture[0, 0, 0] == 60 and m.sphere_mode == "add" and m.shade_texture is None
+    assert m.texture[0, 0, 0] == 60 and m.sphere_mode == "add" and m.outline_mix == 0
+    # The shader's default is white, not the base texture.
+    assert m.shade_texture.tolist() == [[[255, 255, 255, 255]]]
     # Unity's V counts from below: 0.4 high from 0.2 is what lies from 0.4 to 0.8 from above.
     raw = np.stack([0.5 - c.positions[:, 0], gltf_files.body()[0][:, 1] / 2], 1)
     np.testing.assert_allclose(c.uvs, raw * [0.5, 0.4] + [0.1, 0.4], atol=1e-5)
     floats.update(_OutlineWidthMode=1, _BlendMode=3, _ShadeToony=0.0)
+    floats.update(_OutlineColorMode=1, _OutlineLightingMix=0.25)
     m = load(glb, tmp_path).materials[0]
+    assert m.outline_mix == 0.25
     assert (m.outline, m.outline_unit) == (pytest.approx(0.004), "metres")
     assert (m.alpha_mode, m.depth_write) == ("blend", True)
     assert (m.toony, m.shift) == (pytest.approx(0.5), pytest.approx(-0.5))
