@@ -80,6 +80,7 @@ def main(_: Sequence[str]) -> None:
 
     from anime_pt.avatars import backgrounds, files, motions
     from anime_pt.pipelines import render, stills, video
+    from anime_pt.pose import files as pose_files
     from anime_pt.pose import openpose
 
     fps, form = video.rate(_FPS.value), video.kind(_OUT.value)
@@ -94,8 +95,12 @@ def main(_: Sequence[str]) -> None:
     count = _FRAMES.value if _SECONDS.value is None else round(_SECONDS.value * fps)
     clip = render.Clip.of(character, motion, size, fps, _START.value, count, **looks)
     video.check(_OUT.value, fps, clip.count, size)
-    if kind == "openpose" and _KEYPOINTS.value:
-        openpose.check(pathlib.Path(_KEYPOINTS.value))
+    pose_files.check(pathlib.Path(_OUT.value), folder=not form)
+    if _KEYPOINTS.value:
+        points = pathlib.Path(_KEYPOINTS.value)
+        pose_files.check(points, folder=points.suffix.lower() != ".json")
+        if kind == "openpose":
+            openpose.check(points)
     sequence = None if form else stills.Sequence(pathlib.Path(_OUT.value), _settings(clip.count))
     rows = list(sequence.rows) if sequence else []
     _introduce(character)

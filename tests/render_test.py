@@ -232,6 +232,20 @@ def test_a_folder_with_other_things_is_refused_before_rendering(folder):
     assert not (folder / "a.mp4").exists() and (folder / "poses" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "places",
+    [("a/b.mp4", "k.json"), ("a.mp4", "a/k.json"), ("a.mp4", "a/poses"), ("a", ""), ("b.mp4", "f.json")],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_rendering(places, folder):
+    (folder / "a").write_text("mine")
+    (folder / "f.json").mkdir()
+    out, points = (f"--{n}={folder}/{p}" for n, p in zip(("out", "keypoints"), places, strict=True))
+    result = render(*CLIP, out, *([points] if places[1] else []), code=1)
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith(f"error: {folder}/") and "cannot be written: " in line
+    assert sorted(p.name for p in folder.iterdir()) == ["a", "f.json"]
+
+
 def test_what_is_required_is_said():
     result = command("anime_pt.render")
     assert result.returncode == 2 and "--character" in result.stderr and len(result.stderr.splitlines()) == 1

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,23 @@ from anime_pt.pose.sequences import PoseFileError
 
 # COCO's largest keypoint file has 0.24 GB.
 _LARGEST = 1 << 30
+
+
+def check(path: pathlib.Path, folder: bool = False) -> None:
+    """Raises OSError, naming what is in the way, if a file (or a folder of files) cannot be written.
+
+    To be asked before work that takes long.
+    """
+    path = path.absolute()
+    if not folder and path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
+    place = path if folder else path.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {place}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
