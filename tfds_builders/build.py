@@ -16,7 +16,9 @@ from tfds_builders import registry
 
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Where datasets live (default: TFDS's own folder).")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "Folder of the files that you provide, such as models.")
-_PROCESSES = flags.DEFINE_integer("processes", 0, "How many processes write (default: one for each core).")
+_PROCESSES = flags.DEFINE_integer(
+    "processes", 0, "How many processes write (default: one for each core).", lower_bound=0
+)
 _FILE_FORMAT = flags.DEFINE_enum(
     "file_format", "array_record", ["array_record", "tfrecord"], "tfrecord needs TensorFlow."
 )

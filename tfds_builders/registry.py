@@ -9,6 +9,8 @@ import tensorflow_datasets as tfds
 
 import tfds_builders
 
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+
 
 def names() -> list[str]:
     """The datasets that can be built."""
@@ -46,7 +48,9 @@ def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.co
             raise ValueError(f"--set={change}: use field=value with one of {', '.join(sorted(known))}")
         kind = type(getattr(config, field))
         try:
-            values[field] = text.lower() in ("1", "true") if kind is bool else kind(text)
+            values[field] = _BOOLEANS[text.lower()] if kind is bool else kind(text)
+        except KeyError as error:
+            raise ValueError(f"--set={change}: {field} is true or false") from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"--set={change}: {field} is of type {kind.__name__}") from error
     suffix = "-".join(f"{k}{v}" for k, v in values.items())

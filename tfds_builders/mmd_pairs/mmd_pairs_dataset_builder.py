@@ -70,8 +70,8 @@ class MmdPairsConfig(tfds.core.BuilderConfig):
             if not 0 <= getattr(self, field) <= most:
                 raise ValueError(f"{field} must be 0 to {most}, got {getattr(self, field)}")
         for field in ("takes", "seed", "min_change"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field} must not be negative, got {getattr(self, field)}")
+            if not 0 <= getattr(self, field) < np.inf:
+                raise ValueError(f"{field} must be a number from 0 on, got {getattr(self, field)}")
 
 
 class Builder(sharded.ShardedBuilder):
