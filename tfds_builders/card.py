@@ -16,6 +16,7 @@ import importlib.metadata
 import itertools
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 from collections import Counter
@@ -66,6 +67,7 @@ def _sources(folder: pathlib.Path | None, files: Mapping[pathlib.Path, Terms]) -
             for f in place.iterdir()
             if f.is_file() and f not in files
             if f.suffix.lower() in _DOCUMENTS or f.stem.upper() in ("LICENSE", "LICENCE")
+            if f.suffix.lower() != ".txt" or _has_words(f)
         )
 
     out = []
@@ -77,23 +79,29 @@ def _sources(folder: pathlib.Path | None, files: Mapping[pathlib.Path, Terms]) -
     return out
 
 
+def _has_words(path: pathlib.Path) -> bool:
+    """Whether a text is more than columns of numbers, such as joints."""
+    with open(path, "rb") as data:
+        return bool(re.search(rb"[A-Za-z]{4}|[\x80-\xff]", data.read(4096)))
+
+
 def finish(builder: tfds.core.DatasetBuilder) -> None:
     """Reads a built dataset once, adds counts and hashes to its card; does nothing if they are there."""
     path = pathlib.Path(builder.data_dir) / _JSON
     if not path.exists():
         return
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     if "splits" in document:
         return
     document["splits"] = {split: _contents(builder, split) for split in builder.info.splits}
-    (path.parent / _TEXT).write_text(_text(document))
+    (path.parent / _TEXT).write_text(_text(document), encoding="utf-8")
     _save(builder, document)
 
 
 def _save(builder: tfds.core.DatasetBuilder, document: Mapping[str, Any]) -> None:
     path = pathlib.Path(builder.data_dir) / _JSON
     temporary = path.with_name(f".writing-{_JSON}")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

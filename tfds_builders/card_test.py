@@ -87,6 +87,7 @@ class CardTest(unittest.TestCase):
             path.write_bytes(path.name.encode())
         (folder / "LICENSE").write_text("all of it")
         (model.parent / "readme.txt").write_text("be kind | to her")
+        (motion.parent / "smoothed.txt").write_text("1.5 -2.25e-1 nan\n" * 9)  # Of the user's, not used.
         terms = Terms("CC_BY", "Ann", {"commercialUssageName": "Allow"}, "")
         sources = card._sources(folder, {motion: Terms(), model: terms})
         self.assertEqual([s["name"] for s in sources], ["characters/ann/ann.vrm", "clips/hop/pos.txt"])
