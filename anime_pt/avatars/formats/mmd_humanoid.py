@@ -31,19 +31,25 @@ _PAIRED = {
     "Toes": ("{}つま先", "{}足先EX", "{}つま先EX", "{}足先", "{}つま先IK", "toe_{}"),
     "Eye": ("{}目", "eye_{}", "{} eye"),
     # Older models have no joint in the palm, and count the others alike.
-    **{f"Thumb{part}": (f"{{}}親指{i}",) for i, part in enumerate(("Metacarpal", "Proximal", "Distal"))},
     **{
-        finger + part: tuple(f"{{}}{name}{i}" for name in names)
-        for finger, names in (
-            ("Index", ("人指", "人差指", "人差し指")),
-            ("Middle", ("中指",)),
-            ("Ring", ("薬指",)),
-            ("Little", ("小指",)),
+        f"Thumb{part}": (f"{{}}親指{i}", f"thumb{i}_{{}}")
+        for i, part in enumerate(("Metacarpal", "Proximal", "Distal"))
+    },
+    **{
+        finger + part: (*(f"{{}}{name}{i}" for name in names), *(f"{name}{i}_{{}}" for name in english))
+        for finger, names, english in (
+            ("Index", ("人指", "人差指", "人差し指"), ("fore", "index")),
+            ("Middle", ("中指",), ("middle",)),
+            ("Ring", ("薬指",), ("third", "ring")),
+            ("Little", ("小指",), ("little", "pinky")),
         )
         for i, part in enumerate(("Proximal", "Intermediate", "Distal"), 1)
     },
 }
-_TWISTS = {"LowerArm": ("{}腕捩", "{}腕捻", "{}腕ねじり"), "Hand": ("{}手捩", "{}手捻", "{}手ねじり")}
+_TWISTS = {
+    "LowerArm": ("{}腕捩", "{}腕捻", "{}腕ねじり", "arm twist_{}"),
+    "Hand": ("{}手捩", "{}手捻", "{}手ねじり", "wrist twist_{}"),
+}
 
 
 def _lookup(names: Sequence[str], names_en: Sequence[str]) -> dict[str, int]:

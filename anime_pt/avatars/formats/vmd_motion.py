@@ -133,12 +133,12 @@ class VmdMotion:
         return self.file.last_frame + 1
 
     def on(self, character: Character) -> Performance:
-        """Fits the motion: as it is on MMD models that have its goals, by retargeting on others.
+        """Fits the motion: as it is on MMD models that have its bones and goals, by retargeting on others.
 
         Raises:
           ValueError: for retargeting, if the motion lasts longer than ten minutes.
         """
-        if character.kind == "mmd" and not self._lacks_goals(character):
+        if character.kind == "mmd" and not self._lacks_goals(character) and not self._is_foreign(character):
             return self.keyed_on(character, self._scale(character))
         return record(self).on(character)
 
@@ -147,6 +147,12 @@ class VmdMotion:
         goals = {_key(character.bone_names[i.goal]) for i in character.iks}
         feet = {_key(side + "足IK") for side in "左右"}
         return not goals & feet and any(_key(n) in feet and _moves(k) for n, k in self.file.bones.items())
+
+    def _is_foreign(self, character: Character) -> bool:
+        """Whether the motion moves bones and the character has none of them, as with names in English."""
+        names = _table(character.bone_names)
+        moving = [name for name, keys in self.file.bones.items() if _moves(keys)]
+        return bool(moving) and not any(_key(name) in names for name in moving)
 
     def _scale(self, character: Character) -> float:
         """By what to multiply movements: 1 for the model that they were made for, and for similar ones."""

@@ -122,6 +122,15 @@ def test_names_are_compared_in_nfkc():
     assert found == {"hips": 0, "chest": 1, "leftLowerLeg": 2, "rightUpperLeg": 3, "leftToes": 4}
 
 
+def test_english_names_of_fingers_and_twists():
+    names = ["arm_L", "arm twist_L", "elbow_L", "wrist twist_L", "wrist_L", "fore1_L", "third2_R", "thumb0_L"]
+    found = mmd_humanoid.roles(names)
+    fingers = {"leftIndexProximal": 5, "rightRingIntermediate": 6, "leftThumbMetacarpal": 7}
+    assert fingers.items() <= found.items()
+    parents = np.arange(len(names)) - 1
+    assert mmd_humanoid.twists(names, parents, found) == {"leftLowerArm": 1, "leftHand": 3}
+
+
 def test_twist_bones_lie_on_the_way():
     names = ["左腕", "左腕捩", "左ひじ", "左手捩", "左手首", "右腕", "右腕捩", "右ひじ", "右手首"]
     parents = np.array([-1, 0, 1, 2, 3, -1, 5, 5, 7])

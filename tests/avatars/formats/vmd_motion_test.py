@@ -228,6 +228,17 @@ def test_models_without_goals_are_converted(tmp_path):
     assert isinstance(motion({"頭": keys([0])}).on(box), vmd_motion.VmdPerformance)
 
 
+def test_models_with_other_names_are_moved_too():
+    skeleton = mmd_skeleton.build()
+    named = {bone: f"bone {i}" for i, bone in enumerate(skeleton.bone_names)}
+    english = dataclasses.replace(skeleton, bone_names=list(named.values()), derived={})
+    raised = motion({"左腕": keys([0], rotations=[bare.about((0, 0, 1), 60)])})
+    expected = placed(skeleton, "左手首", raised.on(skeleton), 0.0)
+    got = placed(english, named["左手首"], raised.on(english), 0.0)
+    np.testing.assert_allclose(got[:3, 3], expected[:3, 3], atol=0.02)
+    assert np.linalg.norm(expected[:3, 3] - skeleton.rest[skeleton.humanoid["leftHand"], :3, 3]) > 0.3
+
+
 def test_endless_motions_are_refused_where_every_frame_is_played():
     long = motion({"頭": keys([0, vmd.MAX_FRAME])})
     assert long.on(mmd_skeleton.build()).pose(10.0).rotations[0, 3] == 1
