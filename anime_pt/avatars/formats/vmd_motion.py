@@ -80,6 +80,7 @@ class VmdPerformance:
       morphs: name -> (frames, weights).
       switch_frames: (s,) when inverse kinematics is switched, the first of them before all keys.
       switches: (s, n) bool, which chains are on from then.
+      keyed: (b,) bool, bones that are turned at some time.
       report: one line for each bone that the motion moves and the character lacks, and for scaling.
     """
 
@@ -93,6 +94,7 @@ class VmdPerformance:
     morphs: Mapping[str, tuple[np.ndarray, np.ndarray]]
     switch_frames: np.ndarray
     switches: np.ndarray
+    keyed: np.ndarray
     report: tuple[str, ...] = ()
 
     def pose(self, seconds: float) -> BonePose:
@@ -104,14 +106,15 @@ class VmdPerformance:
         morphs = {name: float(np.interp(frame, *keys)) for name, keys in self.morphs.items()}
         # Sampled times are not exact: a switch at a frame holds from that frame on.
         now = np.searchsorted(self.switch_frames, frame + 1e-6, side="right") - 1
-        keyed = np.zeros(self.count, bool)
-        turned = np.abs(self.turns[:, :3]).max(1, initial=0.0) > 1e-6
-        keyed[self.bones] = np.logical_or.reduceat(np.append(turned, False), self.starts[:-1])
-        return BonePose(turns, shifts, morphs, self.switches[max(now, 0)], keyed)
+        return BonePose(turns, shifts, morphs, self.switches[max(now, 0)], self.keyed)
+
+
+def _turns(keys: vmd.BoneKeys) -> bool:
+    return bool(np.abs(keys.rotations[:, :3]).max(initial=0) > 1e-6)
 
 
 def _moves(keys: vmd.BoneKeys) -> bool:
-    return bool(np.abs(keys.positions).max(initial=0) > 1e-6 or np.abs(keys.rotations[:, :3]).max() > 1e-6)
+    return bool(np.abs(keys.positions).max(initial=0) > 1e-6) or _turns(keys)
 
 
 def _leg_length(character: Character) -> float:
@@ -171,6 +174,8 @@ class VmdMotion:
         if scale != 1.0:
             report.append(f"movements are scaled by {scale:.2f}, the length of the legs")
         values = list(tracks.values())
+        keyed = np.zeros(len(character.parents), bool)
+        keyed[[bone for bone, keys in tracks.items() if _turns(keys)]] = True
         join = lambda name, *shape: np.concatenate(
             [np.zeros((0, *shape)), *(getattr(k, name) for k in values)]
         )
@@ -195,6 +200,7 @@ class VmdMotion:
             {n: (k.frames.astype(float), k.weights.astype(float)) for n, k in self.file.morphs.items()},
             np.array(frames, float),
             np.array(states),
+            keyed,
             tuple(report),
         )
 
