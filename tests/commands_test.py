@@ -2,7 +2,9 @@
 
 import pytest
 
+from anime_pt.data import sources
 from tests.conftest import command, flags_of
+from tfds_builders import registry
 
 DEMO = "--config=configs/psgan.py:demo"
 
@@ -74,6 +76,18 @@ def test_changed_dataset_says_how_it_was_built(tmp_path):
         f"--config.data.data_dir={tmp_path}",
     )
     assert "build unity_avatars/procedural_64 --set=characters=6 --set=poses=10 --data_dir=" in line
+
+
+def test_words_and_small_numbers_in_a_changed_name(tmp_path):
+    """As `--set` writes them: `rigged_64-splitcostume`, `procedural_64-min_change1e-05`."""
+    for name, changes in {
+        "unity_avatars/rigged_64-splitcostume-motionsFalse": "--set=split=costume --set=motions=False",
+        "mmd_pairs/procedural_64-min_change1e-05-motions3": "--set=min_change=1e-05 --set=motions=3",
+    }.items():
+        command = sources.build_command(name, str(tmp_path))
+        assert f"{name.partition('-')[0]} {changes} " in command + " "
+        base, *words = (word.removeprefix("--set=") for word in f"{name.partition('-')[0]} {changes}".split())
+        assert registry.make(base, str(tmp_path), words).info.full_name.startswith(f"{name}/")
 
 
 def test_images_smaller_than_the_schedule(config, tmp_path):

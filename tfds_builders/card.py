@@ -28,6 +28,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from anime_pt.avatars.character import Terms
+from tfds_builders import registry
 
 _JSON, _TEXT = "data_card.json", "DATA_CARD.md"
 _MODULUS = 1 << 256
@@ -50,7 +51,7 @@ def begin(builder: tfds.core.DatasetBuilder, folder: pathlib.Path | None, files:
         "dataset": builder.info.full_name,
         "rebuild": _command(builder),
         "made_by": {"package": "anime_pt", **_versions()},
-        "config": {f: getattr(config, f) for f in _fields(config)},
+        "config": {f: getattr(config, f) for f in registry.own_fields(config)},
         "sources": _sources(folder, {pathlib.Path(path): terms for path, terms in files.items()}),
     }
     _save(builder, document)
@@ -105,17 +106,12 @@ def _save(builder: tfds.core.DatasetBuilder, document: Mapping[str, Any]) -> Non
     temporary.replace(path)
 
 
-def _fields(config: tfds.core.BuilderConfig) -> list[str]:
-    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
-    return [f.name for f in dataclasses.fields(config) if f.name not in inherited]
-
-
 def _command(builder: tfds.core.DatasetBuilder) -> str:
     """What builds the same again."""
     config = builder.builder_config
     known = [c for c in builder.BUILDER_CONFIGS if f"{config.name}-".startswith(f"{c.name}-")]
     base = max(known, key=lambda c: len(c.name), default=config)
-    changed = [f for f in _fields(config) if getattr(config, f) != getattr(base, f)]
+    changed = [f for f in registry.own_fields(config) if getattr(config, f) != getattr(base, f)]
     words = ["python -m tfds_builders.build", f"{builder.name}/{base.name}"]
     words += [f"--set={f}={shlex.quote(str(getattr(config, f)))}" for f in changed]
     words += ["--manual_dir=FOLDER_OF_THE_SOURCES"] if builder.needs_manual_dir else []

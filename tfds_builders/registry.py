@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
+import types
 from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
@@ -23,6 +24,28 @@ def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.cor
     Raises:
       ValueError: unknown dataset, config or field, or a value of another type.
     """
+    module, config = _find(name)
+    if changes:
+        config = _changed(config, changes)
+    return module.Builder(data_dir=data_dir or None, config=config)
+
+
+def fields(name: str) -> list[str]:
+    """What `changes` may name in "dataset/config".
+
+    Raises:
+      ValueError: unknown dataset or config.
+    """
+    return own_fields(_find(name)[1])
+
+
+def own_fields(config: tfds.core.BuilderConfig) -> list[str]:
+    """Names of the fields that the builder's own config class adds."""
+    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
+    return [f.name for f in dataclasses.fields(config) if f.name not in inherited]
+
+
+def _find(name: str) -> tuple[types.ModuleType, tfds.core.BuilderConfig]:
     dataset, _, config_name = name.partition("/")
     if dataset not in names():
         raise ValueError(f"there is no dataset {dataset!r}; known: {', '.join(names())}")
@@ -31,16 +54,11 @@ def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.cor
     config_name = config_name or module.Builder.BUILDER_CONFIGS[0].name
     if config_name not in configs:
         raise ValueError(f"{dataset} has no config {config_name!r}; it has {', '.join(configs)}")
-    config = configs[config_name]
-    if changes:
-        config = _changed(config, changes)
-    return module.Builder(data_dir=data_dir or None, config=config)
+    return module, configs[config_name]
 
 
 def _changed(config: tfds.core.BuilderConfig, changes: Sequence[str]) -> tfds.core.BuilderConfig:
-    # Only what the builder's own config class adds.
-    inherited = {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)}
-    known = {f.name for f in dataclasses.fields(config)} - inherited
+    known = own_fields(config)
     values = {}
     for change in changes:
         field, equals, text = change.partition("=")

@@ -32,12 +32,16 @@ def _changes(name: str) -> tuple[str, list[str]]:
     Raises:
       ValueError: a part is no field with a value.
     """
-    base, *parts = name.split("-")
-    found = [re.fullmatch(r"([a-z_]+?)(-?[\d.]+|[A-Z]\w+)", part) for part in parts]
-    for part, match in zip(parts, found, strict=True):
-        if not match:
+    # Numbers may have a minus of their own.
+    base, *parts = re.split(r"-(?=[a-z])", name)
+    known = sorted(registry.fields(base), key=len) if parts else []
+    out = []
+    for part in parts:
+        field = next((f for f in reversed(known) if part.startswith(f) and part != f), None)
+        if field is None:
             raise ValueError(f"data.name = {name!r}: {part!r} is no field with its value, such as poses600")
-    return base, [f"{match[1]}={match[2]}" for match in found]
+        out.append(f"{field}={part.removeprefix(field)}")
+    return base, out
 
 
 def build_command(name: str, directory: str = "") -> str:
