@@ -31,7 +31,10 @@ _PART_WORDS = (
     ("shoes", ("shoe", "boot", "靴", "くつ", "kutu", "ブーツ", "heel", "sandal")),
     ("bottom", ("skirt", "スカート", "pants", "ズボン", "bottom", "trouser", "パンツ", "short")),
     ("top", ("top", "服", "shirt", "blouse", "jacket", "suit", "vest", "blazer", "coat", "上着", "シャツ")),
-    ("top", ("袖", "sleeve", "dress", "ワンピ", "ネクタイ", "tie", "ribbon", "リボン", "corsage")),
+    (
+        "top",
+        ("袖", "sleeve", "dress", "onepiece", "ワンピ", "ネクタイ", "tie", "ribbon", "リボン", "corsage"),
+    ),
     (
         "skin",
         ("skin", "肌", "body", "体", "からだ", "hand", "手", "leg", "脚", "足", "arm", "腕", "neck", "首"),

@@ -438,7 +438,7 @@ def read(path: str | os.PathLike) -> PmxModel:
     materials = [_material(r, len(textures)) for _ in range(r.count("i", 80, "materials"))]
     if sum(m.indices for m in materials) != count or any(m.indices % 3 or m.indices < 0 for m in materials):
         raise r.error(f"the materials do not share out the {count} indices")
-    bone_count = r.count("i", 30, "bones")
+    bone_count = r.count("i", 28, "bones")
     bones = [_bone(r, bone_count) for _ in range(bone_count)]
     if len(vertices.bones) and vertices.bones.max() >= max(1, bone_count):
         raise FormatError(f"{r.path}: a vertex hangs on bone {vertices.bones.max()} of {bone_count}")

@@ -1,5 +1,7 @@
 """PMD and PMX files: every part is read, and damage is one clear error."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,12 @@ def test_real_files(path):
     assert m.trailing < 16
     assert sum(x.indices for x in m.materials) == m.triangles.size
     assert all(b.parent < len(m.bones) for b in m.bones)
+
+
+def test_bones_without_names(tmp_path):
+    """The shortest bones that the format allows, and little after them."""
+    header = b"PMX " + struct.pack("<f9B", 2.0, 8, 0, 0, *(1,) * 6) + bytes(16)
+    bone = bytes(8) + struct.pack("<3fbiHb", 0, 1, 0, -1, 0, 1, -1)
+    (tmp_path / "bones.pmx").write_bytes(header + bytes(16) + struct.pack("<i", 40) + 40 * bone + bytes(16))
+    m = pmx.read(tmp_path / "bones.pmx")
+    assert len(m.bones) == 40 and m.bones[39].position == (0, 1, 0) and m.trailing == 0

@@ -187,6 +187,24 @@ def test_mtoon_1(tmp_path):
     assert (m.alpha_mode, m.depth_write, m.render_queue, m.double_sided) == ("blend", True, 2504, True)
 
 
+@pytest.mark.parametrize(
+    "name,part",
+    [
+        ("N00_000_00_FaceEyeline_00_FACE (Instance)", "face"),
+        ("N00_000_Hair_00_HAIR_01 (Instance)", "hair"),
+        ("N00_000_00_Body_00_SKIN (Instance)", "skin"),
+        ("N00_007_01_Tops_01_CLOTH (Instance)", "top"),
+        ("N00_010_01_Onepiece_00_CLOTH (Instance)", "top"),
+        ("N00_001_01_Bottoms_01_CLOTH (Instance)", "bottom"),
+        ("N00_008_01_Shoes_01_CLOTH (Instance)", "shoes"),
+    ],
+)
+def test_parts_by_the_names_that_vroid_gives(tmp_path, name, part):
+    glb = figure("0.x")
+    glb.json["materials"][0]["name"] = name
+    assert load(glb, tmp_path).materials[0].part == part
+
+
 def test_mtoon_1_shade_without_texture_is_plain(tmp_path):
     glb = figure("1.0")
     info = {"index": glb.texture(np.full((2, 2, 3), 9))}
