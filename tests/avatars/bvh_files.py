@@ -69,12 +69,19 @@ STYLES = {
         leftUpperArm="左腕", leftLowerArm="左ひじ", leftHand="左手首", leftUpperLeg="左足",
         leftLowerLeg="左ひざ", leftFoot="左足首", leftToes="左つま先",
     ),
+    # Only the arms and legs say what they are.
+    "blender": dict(
+        hips="spine", spine="spine.001", chest="spine.003", neck="spine.004", head="spine.006",
+        leftShoulder="shoulder.L", leftUpperArm="upper_arm.L", leftLowerArm="forearm.L", leftHand="hand.L",
+        leftUpperLeg="thigh.L", leftLowerLeg="shin.L", leftFoot="foot.L", leftToes="toe.L",
+    ),
     "": {},  # Numbers, which tell nothing.
 }  # fmt: skip
 _SIDES = (
     ("Left", "Right"),
     ("L_", "R_"),
     ("_L", "_R"),
+    (".L", ".R"),
     (" L ", " R "),
     ("左", "右"),
 )

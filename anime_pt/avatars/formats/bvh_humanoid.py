@@ -178,6 +178,18 @@ def _shaped_ends(figure: _Figure) -> dict[str, int]:
     return {}
 
 
+def _unnamed_head(figure: _Figure, chest: int, ends: dict[str, int]) -> int | None:
+    """The last joint before it forks of the longest branch that rises from the chest and is no arm."""
+    at = lambda j: figure.positions[:, j]
+    arms = {*figure.path(ends["leftHand"]), *figure.path(ends["rightHand"])}
+    up = at(chest) - (at(ends["leftFoot"]) + at(ends["rightFoot"])) / 2
+    branches = [figure.longest[c] for c in figure.children[chest] if c not in arms]
+    branches = [b for b in branches if ((at(b[-1]) - at(chest)) * up).sum() > 0]
+    chain = max(branches, key=lambda b: figure.length([chest, *b]), default=[])
+    fork = next((i for i, j in enumerate(chain) if len(figure.children[j]) > 1), len(chain))
+    return next((j for j in reversed(chain[: fork + 1]) if figure.names[j]), None)
+
+
 def roles(names: Sequence[str], parents: np.ndarray, positions: np.ndarray, path: str) -> dict[str, int]:
     """Role -> joint, for the roles that are there.
 
@@ -213,6 +225,8 @@ def roles(names: Sequence[str], parents: np.ndarray, positions: np.ndarray, path
         places = {1: ("spine",), 2: ("spine", "chest")}.get(len(torso), ("spine", "chest", "upperChest"))
         steps = np.linspace(0, len(torso) - 1, len(places)).round().astype(int)
         out |= {role: torso[i] for role, i in zip(places, steps, strict=True)}
+    if "head" not in ends and (top := _unnamed_head(figure, chest, ends)) is not None:
+        ends["head"] = top
     if "head" in ends:
         above = figure.between(figure.fork(chest, ends["head"]), ends["head"])
         out["head"] = above[-1]
