@@ -80,8 +80,6 @@ def main(_: Sequence[str]) -> None:
 
     from anime_pt.avatars import backgrounds, files, motions
     from anime_pt.pipelines import render, stills, video
-    from anime_pt.pose import files as pose_files
-    from anime_pt.pose import openpose
 
     fps, form = video.rate(_FPS.value), video.kind(_OUT.value)
     background = backgrounds.parse(_BACKGROUND.value or ("white" if form == ".mp4" else "transparent"))
@@ -95,12 +93,7 @@ def main(_: Sequence[str]) -> None:
     count = _FRAMES.value if _SECONDS.value is None else round(_SECONDS.value * fps)
     clip = render.Clip.of(character, motion, size, fps, _START.value, count, **looks)
     video.check(_OUT.value, fps, clip.count, size)
-    pose_files.check(pathlib.Path(_OUT.value), folder=not form)
-    if _KEYPOINTS.value:
-        points = pathlib.Path(_KEYPOINTS.value)
-        pose_files.check(points, folder=points.suffix.lower() != ".json")
-        if kind == "openpose":
-            openpose.check(points)
+    _check_places(form, kind)
     sequence = None if form else stills.Sequence(pathlib.Path(_OUT.value), _settings(clip.count))
     rows = list(sequence.rows) if sequence else []
     _introduce(character)
@@ -118,6 +111,23 @@ def main(_: Sequence[str]) -> None:
     if _KEYPOINTS.value:
         _write_keypoints(pathlib.Path(_KEYPOINTS.value), kind, clip, rows)
         print(_KEYPOINTS.value)
+
+
+def _check_places(form: str, kind: str) -> None:
+    """Raises if pictures or keypoints cannot be written where they shall go."""
+    from anime_pt.pipelines import sprites
+    from anime_pt.pose import files, openpose
+
+    out = pathlib.Path(_OUT.value)
+    files.check(out, folder=not form)
+    if not _KEYPOINTS.value:
+        return
+    points = pathlib.Path(_KEYPOINTS.value)
+    if form == ".sheet.png" and points == sprites.description_path(out):
+        raise ValueError(f"--keypoints={points} is where the sheet is described: name another file")
+    files.check(points, folder=points.suffix.lower() != ".json")
+    if kind == "openpose":
+        openpose.check(points)
 
 
 def _images(clip, view, background, rows: list[dict[str, Any]]) -> Iterator[Any]:

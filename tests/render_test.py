@@ -188,6 +188,7 @@ BAD = [
     (["--keypoints=k.txt"], "--keypoints must be a .json file, or a folder"),
     (["--keypoints=k", "--keypoints_format=coco"], "end its name in .json"),
     (["--keypoints=a.mp4/"], "--keypoints and --out are both"),
+    (["--out=a.sheet.png", "--keypoints=a.sheet.json"], "is where the sheet is described"),
     (["--keypoints_format=bvh"], "bvh"),
     (["--motion="], "--motion is empty"),
     (["--character=nobody.pmx"], "nobody.pmx"),

@@ -35,6 +35,11 @@ def grid(count: int, height: int, width: int) -> tuple[int, int]:
     return rows, columns
 
 
+def description_path(path: pathlib.Path) -> pathlib.Path:
+    """Of the JSON beside a sheet."""
+    return path.with_suffix(".json")
+
+
 def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
     """Writes (h, w, 3 or 4) uint8 frames, all of one shape, as a sheet and its JSON.
 
@@ -63,4 +68,4 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction) -> No
         "fps": float(fps),
     }
     stills.save(path, sheet)
-    files.save_json(path.with_suffix(".json"), description)
+    files.save_json(description_path(path), description)

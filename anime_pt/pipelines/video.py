@@ -47,6 +47,8 @@ def rate(fps: float | str | Fraction) -> Fraction:
 def kind(path: str | pathlib.Path) -> str:
     """What `write` makes of a path: ".mp4", ".gif", ".apng" (also of .png), ".sheet.png" or "" (a folder).
 
+    All but ".mp4" keep transparency; in a GIF a pixel is transparent or not.
+
     Raises:
       ValueError: another suffix.
     """
@@ -60,11 +62,6 @@ def kind(path: str | pathlib.Path) -> str:
             f"sprite sheet) or, without a suffix or with a / at the end, as a folder of PNG files"
         )
     return ".apng" if suffix == ".png" else suffix
-
-
-def keeps_alpha(path: str | pathlib.Path) -> bool:
-    """Whether `write` keeps transparency; in a GIF a pixel is transparent or not."""
-    return kind(path) != ".mp4"
 
 
 def check(path: str | pathlib.Path, fps: Fraction, count: int, size: tuple[int, int]) -> None:
