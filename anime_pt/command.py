@@ -49,7 +49,7 @@ def one_line(error: BaseException) -> str:
     """The message of an error in one line; that the disk is full is said whatever the library called it."""
     text = " ".join(str(error).split()) or type(error).__name__
     if _disk_full(error):
-        return f"the disk is full; free some space, and the same command continues ({text[:200]})"
+        return f"the disk is full; free some space, and run the same command again ({text[:200]})"
     return text
 
 
