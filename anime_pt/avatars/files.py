@@ -6,7 +6,7 @@ import re
 from anime_pt.avatars import procedural
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.formats import mmd, pmd, pmx, vrm
-from anime_pt.avatars.formats.binary import FormatError
+from anime_pt.avatars.formats.binary import chosen
 
 
 def _pmd(path: pathlib.Path) -> Character:
@@ -42,14 +42,4 @@ def load(spec: str | pathlib.Path) -> Character:
             raise ValueError(f"{spec!r}: expected procedural:SEED or procedural:SEED,COSTUME, whole numbers")
         return procedural.build(int(match[1]), int(match[2] or 0))
     path = pathlib.Path(spec)
-    suffix = path.suffix.lower()
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
-    if not path.is_file():
-        raise FormatError(f"{path}: not a regular file")
-    with path.open("rb") as file:
-        head = file.read(4)
-    reader = next((r for magic, r in _MAGICS.items() if head.startswith(magic)), _READERS.get(suffix))
-    if reader is None:
-        raise FormatError(f"{path}: characters are files of {', '.join(SUFFIXES)}")
-    return reader(path)
+    return chosen(path, _MAGICS, _READERS, "characters")(path)

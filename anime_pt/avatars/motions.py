@@ -12,7 +12,7 @@ from anime_pt.avatars import bone_pose, morphs, poses, procedural, recording, ri
 from anime_pt.avatars.bone_pose import BonePose
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.formats import bvh_recording, vmd_motion, vrma
-from anime_pt.avatars.formats.binary import FormatError
+from anime_pt.avatars.formats.binary import FormatError, chosen
 from anime_pt.avatars.morphs import Morphed
 from anime_pt.avatars.performance import Motion, Performance
 
@@ -102,17 +102,7 @@ def load(spec: str | os.PathLike) -> Motion:
             )
         return _procedural(int(match[1]), frames)
     path = pathlib.Path(spec)
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
-    if not path.is_file():
-        raise FormatError(f"{path}: not a regular file")
-    with path.open("rb") as file:
-        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    known = next((r for magic, r in _MAGICS.items() if head.upper().startswith(magic.upper())), None)
-    reader = known or _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise FormatError(f"{path}: motions are files of {', '.join(SUFFIXES)}")
-    return reader(path)
+    return chosen(path, _MAGICS, _READERS, "motions")(path)
 
 
 def moment(

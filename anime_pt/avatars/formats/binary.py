@@ -3,12 +3,43 @@
 import os
 import pathlib
 import struct
+from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
 
 class FormatError(ValueError):
     """A file is not what its name says, or is damaged; the message has the path and what was being read."""
+
+
+_T = TypeVar("_T")
+
+
+def chosen(path: pathlib.Path, magics: Mapping[bytes, _T], suffixes: Mapping[str, _T], what: str) -> _T:
+    """What `magics` has for the first bytes of a file, whatever its name says, else what its suffix says.
+
+    Args:
+      magics: first bytes, whose case does not count -> what to return. Text may have a mark and space before.
+      suffixes: the same for suffixes, in lower case and with their dot.
+      what: the files there are, in the plural, for the message.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      FormatError: if it is none of these, or a folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if not path.is_file():
+        raise FormatError(f"{path}: not a regular file")
+    with path.open("rb") as file:
+        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().upper()
+    for magic, found in magics.items():
+        if head.startswith(magic.upper()):
+            return found
+    if path.suffix.lower() not in suffixes:
+        raise FormatError(f"{path}: {what} are files of {', '.join(suffixes)}")
+    return suffixes[path.suffix.lower()]
 
 
 # The largest real models have a third of this.

@@ -24,7 +24,7 @@ import numpy as np
 
 from anime_pt.avatars import anatomy, drape
 from anime_pt.avatars.character import REQUIRED_ROLES, Character, Material, Terms
-from anime_pt.avatars.formats import mmd_humanoid, mmd_morphs, mmd_physics, mmd_rig, pmd, pmx
+from anime_pt.avatars.formats import mmd_humanoid, mmd_morphs, mmd_physics, mmd_rig, pmd, pmx, pmx_model
 from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.avatars.formats.mmd_rig import FLIP, UNIT
 from anime_pt.avatars.formats.textures import Textures
@@ -112,7 +112,7 @@ def from_pmd(model: pmd.PmdModel) -> Character:
     )
 
 
-def from_pmx(model: pmx.PmxModel) -> Character:
+def from_pmx(model: pmx_model.PmxModel) -> Character:
     """The character of a parsed PMX file, see `load`."""
     textures = Textures(pathlib.Path(model.path).parent)
     v = model.vertices
@@ -130,7 +130,7 @@ def from_pmx(model: pmx.PmxModel) -> Character:
             toon = model.textures[m.toon]
         else:
             toon = f"toon{m.shared_toon + 1:02d}.bmp" if 0 <= m.shared_toon < 10 else ""
-        edge = bool(m.flags & pmx.EDGE) and np.isfinite(m.edge_size)
+        edge = bool(m.flags & pmx_model.EDGE) and np.isfinite(m.edge_size)
         material = Material(
             name=m.name,
             color=_color(m.diffuse, m.ambient),
@@ -140,7 +140,7 @@ def from_pmx(model: pmx.PmxModel) -> Character:
             sphere_mode="add" if m.sphere_mode == 2 else "multiply",
             outline=float(np.clip(m.edge_size, 0, 3)) if edge else 0.0,
             outline_color=tuple(np.nan_to_num(m.edge_color).clip(0, 1).tolist()),
-            double_sided=bool(m.flags & pmx.DOUBLE_SIDED),
+            double_sided=bool(m.flags & pmx_model.DOUBLE_SIDED),
         )
         _set_alpha(material, v.uvs, model.triangles[runs == i])
         materials.append(material)
@@ -273,6 +273,6 @@ def _finish(
     loose = mmd_physics.loose(bodies)
     character.hang = anatomy.hanging(character, loose)
     character.secondary = drape.of(character, loose, mmd_physics.capsules(bodies, character))
-    if isinstance(model, pmx.PmxModel):
+    if isinstance(model, pmx_model.PmxModel):
         character.sdef = mmd_morphs.sdef(model, character.rest[0, 1, 3] - model.bones[0].position[1] * UNIT)
     return character

@@ -8,15 +8,15 @@ sets, flips and impulses is left out.
 import numpy as np
 
 from anime_pt.avatars.character import BoneChange, MaterialChange, Morph, Sdef
-from anime_pt.avatars.formats import pmd, pmx
+from anime_pt.avatars.formats import pmd, pmx_model
 from anime_pt.avatars.formats.mmd_rig import FLIP, TURN_FLIP, UNIT
 
 GROUP, VERTEX, BONE, UV, MATERIAL = 0, 1, 2, 3, 8
 
 
-def of(model: pmd.PmdModel | pmx.PmxModel) -> list[Morph]:
+def of(model: pmd.PmdModel | pmx_model.PmxModel) -> list[Morph]:
     """All morphs, in the file's order; those of a PMD without its base."""
-    if isinstance(model, pmx.PmxModel):
+    if isinstance(model, pmx_model.PmxModel):
         return [_of_pmx(model, m) for m in model.morphs]
     base = next((m.indices for m in model.morphs if m.panel == 0), None)
     return [
@@ -34,7 +34,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
-def _of_pmx(model: pmx.PmxModel, morph: pmx.PmxMorph) -> Morph:
+def _of_pmx(model: pmx_model.PmxModel, morph: pmx_model.PmxMorph) -> Morph:
     rows, name = morph.rows, morph.name
     if morph.kind == VERTEX:
         return Morph(name, *_vertices(rows["index"], rows["offset"]))
@@ -60,7 +60,7 @@ def _bone(row: np.void) -> BoneChange:
     return BoneChange(int(row["index"]), tuple(shift.tolist()), tuple(turn.tolist()))
 
 
-def _materials(model: pmx.PmxModel, row: np.void) -> list[MaterialChange]:
+def _materials(model: pmx_model.PmxModel, row: np.void) -> list[MaterialChange]:
     """A row of a material morph: diffuse 4, specular 4, ambient 3, edge 5, texture 4, sphere 4, toon 4."""
     v = _finite(row["values"])
     diffuse, ambient, edge, texture, toon = v[:4], v[8:11], v[11:16], v[16:20], v[24:28]
@@ -81,7 +81,7 @@ def _materials(model: pmx.PmxModel, row: np.void) -> list[MaterialChange]:
     return changes
 
 
-def sdef(model: pmx.PmxModel, rise: float) -> Sdef | None:
+def sdef(model: pmx_model.PmxModel, rise: float) -> Sdef | None:
     """Spherically skinned vertices, or None if there are none.
 
     Args:
@@ -89,7 +89,7 @@ def sdef(model: pmx.PmxModel, rise: float) -> Sdef | None:
       rise: metres by which the figure was lifted to stand on the floor.
     """
     v = model.vertices
-    good = (v.kinds == pmx.SDEF) & (v.bones[:, :2] >= 0).all(1) & np.isfinite(v.sdef).all((1, 2))
+    good = (v.kinds == pmx_model.SDEF) & (v.bones[:, :2] >= 0).all(1) & np.isfinite(v.sdef).all((1, 2))
     vertices = np.flatnonzero(good).astype(np.int32)
     if not len(vertices):
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from anime_pt.avatars import segments
 from anime_pt.avatars.capsules import Capsule
 from anime_pt.avatars.character import Character
-from anime_pt.avatars.formats import pmd, pmx
+from anime_pt.avatars.formats import pmd, pmx_model
 from anime_pt.avatars.formats.mmd_rig import FLIP, UNIT
 
 _SPHERE, _BOX, _CAPSULE = range(3)
@@ -35,7 +35,7 @@ class Body(NamedTuple):
     rotation: np.ndarray
 
 
-def bodies(model: pmd.PmdModel | pmx.PmxModel) -> list[Body]:
+def bodies(model: pmd.PmdModel | pmx_model.PmxModel) -> list[Body]:
     """The rigid bodies that belong to a bone and whose numbers are finite."""
     out = []
     if isinstance(model, pmd.PmdModel):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.avatars.character import Append, Ik, IkLink
-from anime_pt.avatars.formats import pmd, pmx
+from anime_pt.avatars.formats import pmd, pmx_model
 
 UNIT = 0.08  # Metres.
 FLIP = np.array([1.0, 1.0, -1.0])
@@ -18,7 +18,7 @@ TURN_FLIP = np.array([-1.0, -1.0, 1.0, 1.0])
 _KNEE, KNEE_LOW, KNEE_HIGH = "ひざ", (float(np.radians(0.5)), 0.0, 0.0), (float(np.pi), 0.0, 0.0)
 
 
-def fields(model: pmd.PmdModel | pmx.PmxModel, report: list[str]) -> dict[str, Any]:
+def fields(model: pmd.PmdModel | pmx_model.PmxModel, report: list[str]) -> dict[str, Any]:
     """The fields `parents`, `rest`, `appends`, `layers`, `after_physics`, `iks`, `fixed_axes` of a character.
 
     Args:
@@ -58,12 +58,12 @@ def _of_pmd(model: pmd.PmdModel, report: list[str]) -> dict[str, Any]:
     return {"appends": appends, "layers": layers, "after_physics": late, "iks": iks, "fixed_axes": {}}
 
 
-def _of_pmx(model: pmx.PmxModel, report: list[str]) -> dict[str, Any]:
+def _of_pmx(model: pmx_model.PmxModel, report: list[str]) -> dict[str, Any]:
     appends, iks, axes = [], [], {}
     for i, bone in enumerate(model.bones):
         flag = lambda bit, bone=bone: bool(bone.flags & bit)
         if bone.append and bone.append[0] >= 0 and np.isfinite(bone.append[1]):
-            kinds = (pmx.APPEND_ROTATION, pmx.APPEND_TRANSLATION, pmx.APPEND_LOCAL)
+            kinds = (pmx_model.APPEND_ROTATION, pmx_model.APPEND_TRANSLATION, pmx_model.APPEND_LOCAL)
             appends.append(Append(i, *bone.append, *(flag(kind) for kind in kinds)))
         if bone.fixed_axis and np.isfinite(bone.fixed_axis).all() and any(bone.fixed_axis):
             axis = np.array(bone.fixed_axis) * FLIP
@@ -72,18 +72,18 @@ def _of_pmx(model: pmx.PmxModel, report: list[str]) -> dict[str, Any]:
             links = tuple(_link(link) for link in bone.ik.links)
             _add(iks, Ik(i, bone.ik.target, links, bone.ik.iterations, bone.ik.step), bone, report)
     layers = np.array([b.layer for b in model.bones], np.int32)
-    late = np.array([bool(b.flags & pmx.AFTER_PHYSICS) for b in model.bones], bool)
+    late = np.array([bool(b.flags & pmx_model.AFTER_PHYSICS) for b in model.bones], bool)
     return {"appends": appends, "layers": layers, "after_physics": late, "iks": iks, "fixed_axes": axes}
 
 
-def _link(link: pmx.PmxIkLink) -> IkLink:
+def _link(link: pmx_model.PmxIkLink) -> IkLink:
     if link.limits is None:
         return IkLink(link.bone)
     low, high = link.limits
     return IkLink(link.bone, (-high[0], -high[1], low[2]), (-low[0], -low[1], high[2]))
 
 
-def _add(iks: list[Ik], ik: Ik, bone: pmd.PmdBone | pmx.PmxBone, report: list[str]) -> None:
+def _add(iks: list[Ik], ik: Ik, bone: pmd.PmdBone | pmx_model.PmxBone, report: list[str]) -> None:
     numbers = [ik.step, *(value for link in ik.links for value in (*(link.low or ()), *(link.high or ())))]
     if ik.effector < 0 or any(link.bone < 0 for link in ik.links) or not np.isfinite(numbers).all():
         report.append(f"inverse kinematics of {bone.name!r} is damaged and left out")

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from anime_pt.avatars.formats import pmd, pmx
+from anime_pt.avatars.formats import pmd, pmx, pmx_model
 from anime_pt.avatars.formats.binary import FormatError
 from tests.avatars import asset_files, mmd_files
 
@@ -53,9 +53,11 @@ def test_pmx_parts(tmp_path, variant):
     np.testing.assert_array_equal(m.vertices.bones[:, 0], bones)
     assert m.vertices.extra_uvs.shape == (len(positions), variant.get("extra_uvs", 0), 4)
     assert set(m.vertices.kinds) == set(range(5 if variant.get("version") else 4))
-    sdef = m.vertices.kinds == pmx.SDEF
+    sdef = m.vertices.kinds == pmx_model.SDEF
     np.testing.assert_array_equal(m.vertices.sdef[sdef][0].ravel(), np.arange(9))
-    np.testing.assert_array_equal(m.vertices.weights[m.vertices.kinds == pmx.BDEF4][0], [1.5, 0.5, 0, 0])
+    np.testing.assert_array_equal(
+        m.vertices.weights[m.vertices.kinds == pmx_model.BDEF4][0], [1.5, 0.5, 0, 0]
+    )
     np.testing.assert_array_equal(m.vertices.edge_scale, 0.75)
     assert m.textures == ["tex\\Body.PNG", "missing.spa"]
     assert [(x.name, x.texture, x.sphere, x.shared_toon) for x in m.materials] == [

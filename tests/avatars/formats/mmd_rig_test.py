@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars import bone_pose, poses, rig
-from anime_pt.avatars.formats import mmd, mmd_rig, pmd, pmx
+from anime_pt.avatars.formats import mmd, mmd_rig, pmd, pmx, pmx_model
 from tests.avatars import asset_files, mmd_files
 
 
@@ -42,7 +42,7 @@ def test_chains_of_a_pmd_know_knees_by_name(tmp_path):
 
 
 def test_limits_about_all_axes_swap_with_their_signs():
-    link = pmx.PmxIkLink(3, ((-1.0, -2.0, -3.0), (4.0, 5.0, 6.0)))
+    link = pmx_model.PmxIkLink(3, ((-1.0, -2.0, -3.0), (4.0, 5.0, 6.0)))
     ours = mmd_rig._link(link)
     assert (ours.low, ours.high) == ((-4.0, -5.0, -3.0), (1.0, 2.0, 6.0))
 
@@ -70,7 +70,7 @@ def test_damaged_chains_are_left_out_and_reported(tmp_path):
     (tmp_path / "a.pmx").write_bytes(mmd_files.pmx_bytes())
     model = pmx.read(tmp_path / "a.pmx")
     (bone,) = [b for b in model.bones if b.ik]
-    for damage in ({"target": -1}, {"step": float("nan")}, {"links": (pmx.PmxIkLink(-1, None),)}):
+    for damage in ({"target": -1}, {"step": float("nan")}, {"links": (pmx_model.PmxIkLink(-1, None),)}):
         broken = dataclasses.replace(bone, ik=dataclasses.replace(bone.ik, **damage))
         changed = dataclasses.replace(model, bones=[broken if b is bone else b for b in model.bones])
         report = []
