@@ -122,7 +122,8 @@ def find(
         else:
             out[f"{side}_ear"] = np.array([eyes[0] + sign * 2.3 * apart, level, base[2]])
     top = positions[head]
-    near = np.abs(top[:, 0] - base[0]) < 0.25 * half
+    # Buns and tails behind the head reach higher than its crown.
+    near = (np.abs(top[:, 0] - base[0]) < 0.25 * half) & (np.abs(top[:, 2] - base[2]) < 0.25 * half)
     crown = top[near] if near.any() else top
     out["head_top"] = np.array([base[0], crown[:, 1].max(), base[2]])
     return {name: (bone, np.asarray(point, np.float64)) for name, point in out.items()}
