@@ -178,7 +178,112 @@ COCO_17 = Skeleton(
     ),
 )
 
-SKELETONS = {s.name: s for s in (OPENPOSE_18, AVATAR_20, BODY_25, COCO_17)}
+# Human-Art (Ju et al. 2023): COCO's, then four that its files keep in `keypoints_21`, named as in MMPose
+# (configs/_base_/datasets/humanart21.py).
+HUMAN_ART_21 = Skeleton(
+    "human_art_21",
+    (*COCO_17.keypoints, "left_finger", "right_finger", "left_toe", "right_toe"),
+    (
+        *COCO_17.limbs,
+        ("left_wrist", "left_finger"),
+        ("right_wrist", "right_finger"),
+        ("left_ankle", "left_toe"),
+        ("right_ankle", "right_toe"),
+    ),
+)
+
+# AnimeDrawingsDataset (Khungurn & Chou 2016), in the order of `points` in its files. Its names are others:
+# nose_tip is `nose` here, arm_* the shoulders, leg_* the hips. body_upper is the waist (three fifths from the
+# neck to the hips), head where it meets the neck, tiptoe the tip of the foot or shoe.
+ANIME_DRAWINGS_21 = Skeleton(
+    "anime_drawings_21",
+    (
+        "body_upper",
+        "neck",
+        "head",
+        "nose",
+        "nose_root",
+        *(f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist", "thumb")),
+        *(f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "tiptoe")),
+    ),
+    (
+        ("head", "nose_root"),
+        ("nose_root", "nose"),
+        ("head", "neck"),
+        ("neck", "body_upper"),
+        *(
+            (a.format(side), b.format(side))
+            for side in ("left", "right")
+            for a, b in (
+                ("neck", "{}_shoulder"),
+                ("{}_shoulder", "{}_elbow"),
+                ("{}_elbow", "{}_wrist"),
+                ("{}_wrist", "{}_thumb"),
+                ("body_upper", "{}_hip"),
+                ("{}_hip", "{}_knee"),
+                ("{}_knee", "{}_ankle"),
+                ("{}_ankle", "{}_tiptoe"),
+            )
+        ),
+    ),
+)
+
+# With the eyes and ears that Chen & Zwicker (WACV 2022) labelled.
+ANIME_DRAWINGS_25 = Skeleton(
+    "anime_drawings_25",
+    (*ANIME_DRAWINGS_21.keypoints, "left_eye", "right_eye", "left_ear", "right_ear"),
+    (
+        *ANIME_DRAWINGS_21.limbs,
+        ("nose", "left_eye"),
+        ("left_eye", "left_ear"),
+        ("nose", "right_eye"),
+        ("right_eye", "right_ear"),
+    ),
+)
+
+# LIP (Gong et al. 2017), in MPII's order: GCCPM's. What it calls pelvis stands between the hips, as `mid_hip`
+# does elsewhere; spine (MPII's thorax) is at the height of the shoulders, neck below the chin.
+LIP_16 = Skeleton(
+    "lip_16",
+    (
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "mid_hip",
+        "spine",
+        "neck",
+        "head_top",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+    ),
+    (
+        ("head_top", "neck"),
+        ("neck", "spine"),
+        ("spine", "mid_hip"),
+        *(
+            (a.format(side), b.format(side))
+            for side in ("right", "left")
+            for a, b in (
+                ("spine", "{}_shoulder"),
+                ("{}_shoulder", "{}_elbow"),
+                ("{}_elbow", "{}_wrist"),
+                ("mid_hip", "{}_hip"),
+                ("{}_hip", "{}_knee"),
+                ("{}_knee", "{}_ankle"),
+            )
+        ),
+    ),
+)
+
+_ALL = (OPENPOSE_18, AVATAR_20, BODY_25, COCO_17, HUMAN_ART_21, ANIME_DRAWINGS_21, ANIME_DRAWINGS_25, LIP_16)
+SKELETONS = {s.name: s for s in _ALL}
 
 
 def named(name: str) -> Skeleton:

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18, SKELETONS, Skeleton
+from anime_pt.pose.skeletons import (
+    ANIME_DRAWINGS_21,
+    ANIME_DRAWINGS_25,
+    AVATAR_20,
+    COCO_17,
+    HUMAN_ART_21,
+    LIP_16,
+    OPENPOSE_18,
+    SKELETONS,
+    Skeleton,
+)
 
 
 def test_openpose_order_is_that_of_its_documentation():
@@ -16,6 +26,47 @@ def test_openpose_order_is_that_of_its_documentation():
 def test_avatar_keypoints_begin_with_openpose():
     assert AVATAR_20.keypoints[:18] == OPENPOSE_18.keypoints
     assert AVATAR_20.keypoints[18:] == ("head_top", "mid_hip")
+
+
+def test_anime_drawings_are_in_the_order_of_its_files():
+    # `points` of any entry of its data.json, and what they are called here.
+    order = "body_upper neck head nose_tip nose_root"
+    for side in ("left", "right"):
+        order += f" arm_{side} elbow_{side} wrist_{side} thumb_{side}"
+    for side in ("left", "right"):
+        order += f" leg_{side} knee_{side} ankle_{side} tiptoe_{side}"
+    ours = {"nose_tip": "nose", "arm": "shoulder", "leg": "hip"}
+    for name, keypoint in zip(order.split(), ANIME_DRAWINGS_21.keypoints, strict=True):
+        part, _, side = name.rpartition("_")
+        expected = f"{side}_{ours.get(part, part)}" if side in ("left", "right") else ours.get(name, name)
+        assert keypoint == expected
+    assert ANIME_DRAWINGS_25.keypoints[:21] == ANIME_DRAWINGS_21.keypoints
+    assert ANIME_DRAWINGS_25.keypoints[21:] == ("left_eye", "right_eye", "left_ear", "right_ear")
+    # All of COCO's joints, by its names.
+    assert set(COCO_17.keypoints) <= set(ANIME_DRAWINGS_25.keypoints)
+
+
+def test_lip_is_in_the_order_of_mpii():
+    # The order in which MPII's README lists its joints: 0 r ankle ... 6 pelvis ... 9 head top ... 15 l wrist.
+    documented = {0: "right_ankle", 2: "right_hip", 3: "left_hip", 5: "left_ankle", 6: "mid_hip", 8: "neck"}
+    documented |= {
+        9: "head_top",
+        10: "right_wrist",
+        12: "right_shoulder",
+        13: "left_shoulder",
+        15: "left_wrist",
+    }
+    for index, name in documented.items():
+        assert LIP_16.index(name) == index
+    assert len(LIP_16) == 16
+    # The pairs that the public code swaps when it mirrors a picture.
+    pairs = {(0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)}
+    assert {(a, int(b)) for a, b in enumerate(LIP_16.flip) if a < b} == pairs
+
+
+def test_human_art_begins_with_coco():
+    assert HUMAN_ART_21.keypoints[:17] == COCO_17.keypoints
+    assert HUMAN_ART_21.keypoints[17:] == ("left_finger", "right_finger", "left_toe", "right_toe")
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
