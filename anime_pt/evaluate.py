@@ -1,15 +1,18 @@
-"""Evaluation of a state over the evaluation split: weighted means of per-example values.
+"""Evaluation of a state over the evaluation split: weighted means of per-example values, metrics of the set.
 
 Used by the training loop, by `--mode=eval` (one checkpoint) and by `--mode=watch` (the newest
 checkpoint of a run that trains elsewhere). Knows no concrete recipe.
 """
 
 import json
+import math
 import pathlib
 import time
+from collections.abc import Mapping
 
 import clu.metrics
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -34,16 +37,17 @@ class Evaluator:
         self._config = config
         self._mesh = mesh
         self._stage = stage
+        self._summarise = algorithm.summarise
         key = jax.random.key(config.seed)
         everywhere = sharding.replicated(mesh)
 
-        def evaluate(state: TrainState, batch: recipe.Batch) -> dict[str, clu.metrics.Average]:
+        def evaluate(
+            state: TrainState, batch: recipe.Batch
+        ) -> tuple[dict[str, clu.metrics.Average], dict[str, jax.Array], jax.Array]:
             values = algorithm.eval_step(state, batch, key, stage)
-            weight = batch["weight"]
-            return {
-                k: clu.metrics.Average(total=(v * weight).sum(), count=weight.sum())
-                for k, v in values.items()
-            }
+            rows = {k: v for k, v in values.items() if k.startswith(recipe.SET)}
+            means = {k: _mean(v, batch["weight"]) for k, v in values.items() if k not in rows}
+            return means, rows, batch["weight"]
 
         def sample(state: TrainState, batch: recipe.Batch) -> list[jax.Array]:
             # A list, since jit sorts the keys of a dict and a sheet has an order.
@@ -53,8 +57,12 @@ class Evaluator:
         self._sample = jax.jit(sample, out_shardings=everywhere)
 
     def __call__(self, state: TrainState) -> dict[str, float]:
-        """Means over the evaluation split (or `config.eval.examples` of it), by metric name."""
+        """Metrics over the evaluation split (or `config.eval.examples` of it), by name.
+
+        Those for which no example counts are left out.
+        """
         total: dict[str, clu.metrics.Average] = {}
+        rows: dict[str, list[np.ndarray]] = {}
         batches = pipeline.eval_batches(
             self._config,
             self._stage.resolution,
@@ -62,9 +70,16 @@ class Evaluator:
             self._config.eval.examples,
         )
         for batch in batches:
-            means = self._evaluate(state, sharding.put_batch(self._mesh, batch))
+            means, arrays, weight = self._evaluate(state, sharding.put_batch(self._mesh, batch))
             total = {k: total[k].merge(v) if k in total else v for k, v in means.items()}
-        return {k: float(v.compute()) for k, v in jax.device_get(total).items()}
+            if arrays:
+                arrays, weight = jax.device_get((arrays, weight))
+                for name, array in arrays.items():
+                    rows.setdefault(name, []).append(array[weight > 0])
+        measured = {k: float(v.compute()) for k, v in jax.device_get(total).items() if v.count > 0}
+        if rows:
+            measured |= self._summarise({name: np.concatenate(parts) for name, parts in rows.items()})
+        return measured
 
     def sheet(self, state: TrainState) -> np.ndarray:
         """The recipe's columns for `config.eval.samples` examples, as one (h, w, 3) uint8 picture."""
@@ -75,9 +90,45 @@ class Evaluator:
         return metric_writer.image_grid(columns)
 
 
+def _mean(value: recipe.Measured, weight: jax.Array) -> clu.metrics.Average:
+    if isinstance(value, tuple):
+        value, own = value
+        weight = weight * own
+    # What does not count may be NaN.
+    return clu.metrics.Average(total=jnp.where(weight > 0, value * weight, 0).sum(), count=weight.sum())
+
+
 def stage_of(stages: tuple[recipe.Stage, ...], step: int) -> recipe.Stage:
     """The stage that trained the state at `step` updates; at a boundary, the one that ends there."""
     return next((s for s in stages if step <= s.stop), stages[-1])
+
+
+def table(metrics: Mapping[str, float], notes: Mapping[str, str]) -> str:
+    """Metrics as lines of text: one for each, with its note; then those of parts, a row for each part.
+
+    `eval/pdj/nose` is the part `nose` of `eval/pdj`, and stands in the row of that part and the column `pdj`.
+    """
+    short = {name: name.removeprefix("eval/") for name in metrics}
+    width = max((len(n.partition("/")[0]) for n in short.values()), default=0)
+    lines, parts = [], {}
+    for name, value in metrics.items():
+        column, _, part = short[name].partition("/")
+        if part:
+            parts.setdefault(part, {})[column] = value
+        else:
+            lines.append(f"{column:{width}}  {value:8.4f}  {notes.get(name, '')}".rstrip())
+    columns = list(dict.fromkeys(c for row in parts.values() for c in row))
+    if parts:
+        width = max(map(len, parts))
+        widths = {c: max(len(c), 8) for c in columns}
+        lines += ["", " " * width + "".join(f"  {c:>{widths[c]}}" for c in columns)]
+        for part, row in parts.items():
+            cells = (f"{row[c]:.4f}" if c in row else "-" for c in columns)
+            lines.append(
+                f"{part:{width}}"
+                + "".join(f"  {v:>{widths[c]}}" for c, v in zip(columns, cells, strict=True))
+            )
+    return "\n".join(lines)
 
 
 def run(
@@ -98,6 +149,7 @@ def run(
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
     abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
     shardings = sharding.state_shardings(mesh, abstract, config.mesh.fsdp_min_size)
+    notes = dict(getattr(algorithm, "notes", {}))
     evaluators: dict[recipe.Stage, Evaluator] = {}
 
     def one(checkpoints: Checkpoints, step: int) -> None:
@@ -107,10 +159,14 @@ def run(
         with jax.set_mesh(mesh):
             state = checkpoints.restore(abstract, shardings, step)
             metrics, sheet = evaluators[stage](state), evaluators[stage].sheet(state)
-        result = json.dumps({"step": step} | metrics, indent=2)
-        metric_writer.write_atomically(workdir / "eval" / f"{step:08d}.json", (result + "\n").encode())
+        # JSON has no words for them, so they become strings, as in metrics.jsonl.
+        result = {"step": step} | {k: v if math.isfinite(v) else str(v) for k, v in metrics.items()}
+        text = json.dumps(result | ({"notes": notes} if notes else {}), indent=2)
+        metric_writer.write_atomically(workdir / "eval" / f"{step:08d}.json", (text + "\n").encode())
         metric_writer.save_image(workdir / "eval" / f"{step:08d}.png", sheet)
-        print(result, flush=True)
+        print(text, flush=True)
+        if notes:
+            print("\n" + table(metrics, notes), flush=True)
 
     if not watching:
         with Checkpoints.of_run(config, workdir) as checkpoints:

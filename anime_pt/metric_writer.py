@@ -151,14 +151,17 @@ def image_grid(columns: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
-    """Draws every metric of `rows` over `step`; `train/x` and `eval/x` share the panel x."""
+    """Draws every metric of `rows` over `step`; `train/x` and `eval/x` share the panel x.
+
+    Figures of parts (`eval/pdj/left_wrist`) are left out: there are dozens.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for row in rows:
         for key, value in row.items():
-            if key != "step" and isinstance(value, (int, float)):
+            if key != "step" and key.count("/") < 2 and isinstance(value, (int, float)):
                 group, _, name = key.partition("/")
                 series.setdefault(name or group, {}).setdefault(group, []).append((row["step"], value))
     if not series:

@@ -2,14 +2,19 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from typing import Protocol
 
 import jax
 import ml_collections
+import numpy as np
 
 from anime_pt.state import TrainState
 
 Batch = dict[str, jax.Array]
+# What `Recipe.eval_step` returns under a name: values (b,), values with their weights, or a set's rows.
+Measured = jax.Array | tuple[jax.Array, jax.Array]
+SET = "set/"
 
 
 class Stage(Protocol):
@@ -33,6 +38,9 @@ class Recipe(Protocol):
     """Who trains whom, with which losses. Methods are pure; all randomness comes from `key`.
 
     The loop passes a key already folded with the step, so resuming needs no stored randomness.
+
+    A recipe may also have `notes`, a mapping from a metric's name to what it is normalised by, or other words
+    that its number needs; they are printed and written beside the numbers.
     """
 
     stages: tuple[Stage, ...]
@@ -45,10 +53,29 @@ class Recipe(Protocol):
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """One update of every player; metrics are scalars named like `train/generator_loss`."""
 
-    def eval_step(
-        self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage
-    ) -> dict[str, jax.Array]:
-        """Per-example values (b,), named like `eval/iou`; the loop averages them with `batch["weight"]`."""
+    def eval_step(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, Measured]:
+        """What is measured on a batch, by name; figures of the joints are named `eval/pdj/left_wrist`.
+
+        * `eval/...`: values (b,), whose mean is weighted with `batch["weight"]`; or a pair of values and
+          weights, (b,) each, where not every example counts: the mean is weighted with the product. Values of
+          weight 0 may be NaN. A metric for which nothing counts is left out.
+        * `set/...`: arrays (b, ...) for metrics of the whole set, see `summarise`.
+        """
+
+    def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Metrics `eval/...` of a set, from all rows named `set/...` by `eval_step`, without padding.
+
+        Runs on the host, once for each evaluation; not called where `eval_step` has no such names. A metric
+        that the set does not define is left out of the result.
+        """
+
+    def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
+        """The state after an evaluation of it, for schedules that wait for a plateau; mostly as it is.
+
+        Called after each evaluation during training, before the state is saved. The result must be of the
+        same structure, shapes and types, and depend on nothing else: then a continued run equals an unbroken
+        one. (For such a recipe the fields of `config.eval` enter the numbers.)
+        """
 
     def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
         """Named images (b, h, w, c) in [-1, 1]: the columns of the sample sheet, one row per example."""

@@ -23,7 +23,7 @@ from anime_pt.data import pipeline
 from anime_pt.state import TrainState
 
 CONFIG_FILE = "config.json"
-# Fields that a continued run may change: they do not enter the numbers.
+# Fields that a continued run may change: they do not enter the numbers (`eval` does by `Recipe.observe`).
 FREE_FIELDS = (
     "mesh",
     "log",
@@ -237,6 +237,9 @@ class _Run:
                 self._log(step, window)
                 window = []
             measured = self._evaluate(state, step, evaluator) if evaluating else {}
+            if evaluating:
+                # Before it is saved: a run continued from here has seen this evaluation.
+                state = self._observe(state, measured)
             if save:
                 # Checkpoints are ranked within the last stage only: an earlier one solves an easier task.
                 self._save(state, data, step, measured if final else {})
@@ -283,8 +286,18 @@ class _Run:
             self._writer.write_scalars(step, measured)
             self._writer.write_image(step, "samples", evaluator.sheet(state))
             self._writer.write_curves()
-            print("  ".join(f"{k} {v:.4f}" for k, v in measured.items()), flush=True)
+            # Of the joints' own figures the file has all.
+            print("  ".join(f"{k} {v:.4f}" for k, v in measured.items() if k.count("/") < 2), flush=True)
         return measured
+
+    def _observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
+        """What the recipe makes of an evaluation, laid out and typed as the compiled step takes it."""
+
+        def place(old: jax.Array, new: jax.typing.ArrayLike, where: jax.sharding.Sharding) -> jax.Array:
+            # A copy, since donated buffers must not be shared.
+            return old if new is old else jax.device_put(jnp.array(new, old.dtype), where)
+
+        return jax.tree.map(place, state, self._algorithm.observe(state, measured), self._shardings)
 
     def _save(self, state: TrainState, data: Any, step: int, measured: Mapping[str, float]) -> None:
         with self._progress.pause():

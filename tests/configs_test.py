@@ -57,8 +57,14 @@ def test_every_config_at_full_size(case):
         )
         assert metrics and all(m.shape == () and n.startswith("train/") for n, m in metrics.items())
     values = jax.eval_shape(lambda s, b, k: r.eval_step(s, b, k, stages[-1]), state, batch, key)
-    assert values and all(v.shape == (stage.batch_size,) for v in values.values())
-    assert config.checkpoint.best_metric in values
+    # Values, or values with weights; only rows for metrics of the whole set may have more axes.
+    rows = {k: v for k, v in values.items() if k.startswith(recipe.SET)}
+    assert all(v.shape[0] == stage.batch_size for v in rows.values())
+    means = {k: v for k, v in values.items() if k not in rows}
+    assert all(k.startswith("eval/") for k in means)
+    assert all(v.shape == (stage.batch_size,) for v in jax.tree.leaves(means))
+    assert all(not isinstance(v, tuple) or len(v) == 2 for v in means.values())
+    assert values and (rows or config.checkpoint.best_metric in means)
     sheet = jax.eval_shape(lambda s, b, k: r.sample(s, b, k, stages[-1]), state, batch, key)
     assert all(v.shape == (stage.batch_size, *stage.resolution, 3) for v in sheet.values())
 

@@ -58,7 +58,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_curves_have_a_panel_for_each_metric(tmp_path):
     rows = [{"step": s, "train/loss": 1 / s, "eval/loss": 2 / s, "train/odd": "nan"} for s in (1, 2, 3)]
     metric_writer.draw_curves(rows, tmp_path / "one.png")
-    metric_writer.draw_curves([r | {"eval/iou": 0.5} for r in rows], tmp_path / "two.png")
+    parts = {"eval/iou": 0.5, "eval/iou/nose": 0.5, "eval/iou/neck": 0.5}  # Of parts, none is drawn.
+    metric_writer.draw_curves([r | parts for r in rows], tmp_path / "two.png")
     one, two = (Image.open(tmp_path / n).size for n in ("one.png", "two.png"))
     assert one == (400, 260) and two == (800, 260)
     metric_writer.draw_curves([], tmp_path / "none.png")

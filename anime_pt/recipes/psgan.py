@@ -21,10 +21,12 @@ The parameters of resolutions not yet reached get zero gradients, and with Adam'
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -270,6 +272,14 @@ class PSGAN:
         other = jnp.take(real, (jnp.arange(count) + filled // 2) % filled, axis=0)
         iou, wrong = intersection_over_union(foreground, real), intersection_over_union(foreground, other)
         return {"eval/iou": iou, "eval/iou_wrong_pose": wrong, "eval/iou_margin": iou - wrong}
+
+    def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Nothing: no metric here is of a whole set."""
+        return {}
+
+    def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
+        """The state as it is: the schedule follows from the step."""
+        return state
 
     def generate(
         self,
