@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from anime_pt.models import conv
+
 
 def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """`max(x, 0.2 x)`, the slope of ProGAN, PATN and PG2."""
@@ -63,6 +65,87 @@ def minibatch_stddev(x: Float[Array, "b h w c"], group_size: int | None = None) 
     stddev = jnp.sqrt(jnp.mean(jnp.square(groups - groups.mean(0)), axis=0) + 1e-8).mean((1, 2, 3))
     stddev = jnp.tile(stddev, group_size)[:, None, None, None]
     return jnp.concatenate([x, jnp.broadcast_to(stddev, (b, h, w, 1))], axis=-1)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation over all axes but the last, with torch's conventions.
+
+    In training, the biased variance normalises and the unbiased one moves the running statistics, which take
+    a tenth of the batch's (torch's momentum 0.1). The variance is computed from deviations, not as a
+    difference of squares, which would lose the digits that small maps need. Under `jax.jit` the batch is the
+    global one, also when it is sharded over devices: torch's `SyncBatchNorm`.
+
+    Args:
+      features: channels.
+    """
+
+    def __init__(self, features: int, *, epsilon: float = 1e-5, momentum: float = 0.1):
+        self.scale = nnx.Param(jnp.ones(features))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.mean = nnx.BatchStat(jnp.zeros(features))
+        self.var = nnx.BatchStat(jnp.ones(features))
+        self.epsilon = epsilon
+        self.momentum = momentum
+
+    def __call__(self, x: Float[Array, "... c"], train: bool) -> Float[Array, "... c"]:
+        """Normalises by the batch and moves the running statistics if `train`, else by these."""
+        mean, var = self.mean[...], self.var[...]
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            count = x.size // x.shape[-1]
+            batch_mean = x.mean(axes)
+            batch_var = jnp.square(x - batch_mean).mean(axes)
+            unbiased = batch_var * (count / max(count - 1, 1))
+            self.mean[...] = mean + self.momentum * (jax.lax.stop_gradient(batch_mean) - mean)
+            self.var[...] = var + self.momentum * (jax.lax.stop_gradient(unbiased) - var)
+            mean, var = batch_mean, batch_var
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        return (x - mean) * scale + self.bias[...]
+
+
+class Conv(nnx.Module):
+    """A convolution of odd size with zeros around; see `conv.convolve`.
+
+    Initial values are torch's defaults, kernel and bias both U(-1, 1) / sqrt(fan_in): for the kernel He's
+    uniform one with a = sqrt(5).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        bound = 1 / math.sqrt(size * size * inputs)
+        self.kernel = nnx.Param(_uniform(rngs, (size, size, inputs, outputs), bound))
+        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if bias else None
+        self.stride = stride
+        self.dilation = dilation
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+        x = conv.convolve(x, self.kernel[...], stride=self.stride, dilation=self.dilation)
+        return x if self.bias is None else x + self.bias[...]
+
+
+class DepthwiseConv(nnx.Module):
+    """One kernel per channel, without bias; see `conv.depthwise` and `Conv`."""
+
+    def __init__(self, features: int, size: int = 3, *, stride: int = 1, dilation: int = 1, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_uniform(rngs, (size, size, 1, features), 1 / size))
+        self.stride = stride
+        self.dilation = dilation
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+        return conv.depthwise(x, self.kernel[...], stride=self.stride, dilation=self.dilation)
+
+
+def _uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> jax.Array:
+    return jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
 
 
 class EqualizedDense(nnx.Module):
