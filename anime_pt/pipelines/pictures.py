@@ -116,13 +116,6 @@ def names(folder: pathlib.Path) -> list[str]:
     return sorted((name for name in found if not name.startswith(".")), key=_natural)
 
 
-def stems(names: list[str]) -> list[str]:
-    """Names without suffixes, whole where two would be the same (also for systems that know no capitals)."""
-    short = [pathlib.Path(name).stem for name in names]
-    folded = [stem.casefold() for stem in short]
-    return [name if folded.count(f) > 1 else s for name, s, f in zip(names, short, folded, strict=True)]
-
-
 def _natural(name: str) -> list[tuple[bool, int, str]]:
     parts = re.split(r"(\d+)", name.casefold())
     return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts] + [(False, 0, name)]
@@ -181,4 +174,5 @@ def _pixels(image: Image.Image) -> Image.Image:
         grey = (np.nan_to_num(np.clip(values / top, 0, 1)) * 255).round().astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     clear = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-    return image.convert("RGBA" if clear else "RGB")
+    mode = "RGBA" if clear else "RGB"
+    return image if image.mode == mode else image.convert(mode)

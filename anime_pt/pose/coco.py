@@ -72,6 +72,8 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
         labelled = points[:, 2] > 0
         if labelled.any():
             shown = (points[:, 2] > 1).astype(np.float32)
+            if "keypoint_scores" in annotation:
+                shown = np.array(annotation["keypoint_scores"], np.float32)[order]
             points = np.concatenate([points[:, :2] + 0.5, shown[:, None]], 1)
             points[~labelled] = (np.nan, np.nan, 0)
             figures[rows[annotation["image_id"]]].append(points)
@@ -92,56 +94,76 @@ def _skeleton(names: list[str]) -> tuple[Skeleton, list[int]]:
 
 
 def write(
-    path: pathlib.Path, poses: PoseSequence, names: list[str] | None = None, boxes: np.ndarray | None = None
+    path: pathlib.Path,
+    poses: PoseSequence | People,
+    names: list[str] | None = None,
+    boxes: np.ndarray | None = None,
+    skeleton: Skeleton = COCO_17,
+    scored: bool = False,
 ) -> None:
-    """Writes one annotation of COCO's seventeen joints for each frame in which a joint is seen or hidden.
+    """Writes one annotation for each figure of which a joint is seen or hidden.
 
     Joints outside the picture are not labelled, as in COCO.
 
     Args:
       path: of the file.
       poses: any skeleton.
-      names: file name of each frame; None: frame_00000.png and so on.
-      boxes: (t, 4) x, y, width, height of the figure in pixels. None: the box around the labelled joints.
+      names: file name of each frame; None: what `poses` says, else frame_00000.png and so on.
+      boxes: (t, 4) x, y, width, height of each frame's only figure, in pixels. None: the box around the
+        labelled joints.
+      skeleton: of the joints that are written; what COCO's own tools know is COCO's seventeen.
+      scored: visibility is an estimator's confidence: annotations get it as "keypoint_scores" (MMPose's
+        word), and its mean over the labelled joints as "score" (as COCO's results have it).
     """
-    height, width = poses.size
-    body = poses.as_skeleton(COCO_17).keypoints
+    people = (poses.as_people() if isinstance(poses, PoseSequence) else poses).as_skeleton(skeleton)
     images, annotations = [], []
-    for i, points in enumerate(body):
-        name = names[i] if names else f"frame_{i:05d}.png"
+    for i, (figures, (height, width)) in enumerate(zip(people.frames, people.sizes, strict=True)):
+        name = names[i] if names else people.names[i] or f"frame_{i:05d}.png"
         images.append({"id": i + 1, "file_name": name, "width": width, "height": height})
-        x, y, visibility = points.T
-        inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-        if not inside.any():
-            continue
-        box = extent(np.where(inside[:, None], points, np.nan)) if boxes is None else boxes[i].tolist()
-        values = np.stack([x - 0.5, y - 0.5, 1 + (visibility > 0)], 1)
-        values = np.where(inside[:, None], values, 0).astype(float).round(3)
-        annotations.append(
-            {
-                "id": len(annotations) + 1,
-                "image_id": i + 1,
-                "category_id": 1,
-                "keypoints": [int(v) if v == int(v) else v for v in values.ravel().tolist()],
-                "num_keypoints": int(inside.sum()),
-                "bbox": [round(v, 3) for v in box],
-                "area": round(box[2] * box[3], 3),
-                "iscrowd": 0,
-            }
-        )
+        for points in figures:
+            box = None if boxes is None else boxes[i].tolist()
+            annotation = _annotation(points, (height, width), box, scored)
+            if annotation:
+                ids = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": 1}
+                annotations.append(ids | annotation)
     person = {
         "supercategory": "person",
         "id": 1,
         "name": "person",
-        "keypoints": list(COCO_17.keypoints),
+        "keypoints": list(skeleton.keypoints),
         # COCO counts joints from 1 here.
-        "skeleton": (COCO_17.limb_indices + 1).tolist(),
+        "skeleton": (skeleton.limb_indices + 1).tolist(),
     }
     document = {
-        "info": {"description": "keypoints of a clip", "fps": poses.fps},
+        "info": {"description": "keypoints of a clip", "fps": people.fps},
         "licenses": [],
         "images": images,
         "annotations": annotations,
         "categories": [person],
     }
     files.save_json(path, document)
+
+
+def _annotation(
+    points: np.ndarray, size: tuple[float, float], box: list[float] | None, scored: bool
+) -> dict[str, Any] | None:
+    """What is said of one figure (k, 3), or None if no joint is in the picture of (height, width)."""
+    x, y, visibility = points.T
+    inside = (x >= 0) & (x <= size[1]) & (y >= 0) & (y <= size[0])
+    if not inside.any():
+        return None
+    box = box or extent(np.where(inside[:, None], points, np.nan))
+    values = np.stack([x - 0.5, y - 0.5, 1 + (visibility > 0)], 1)
+    values = np.where(inside[:, None], values, 0).astype(float).round(3)
+    out = {
+        "keypoints": [int(v) if v == int(v) else v for v in values.ravel().tolist()],
+        "num_keypoints": int(inside.sum()),
+        "bbox": [round(v, 3) for v in box],
+        "area": round(box[2] * box[3], 3),
+        "iscrowd": 0,
+    }
+    if scored:
+        scores = np.where(inside, visibility, 0).astype(float)
+        out["score"] = round(float(scores[inside].mean()), 4)
+        out["keypoint_scores"] = scores.round(4).tolist()
+    return out

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and JSON of limited size."""
 
+import collections
 import contextlib
 import json
 import pathlib
@@ -43,6 +44,13 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def stems(names: list[str]) -> list[str]:
+    """Names without suffixes, whole where two would be the same (also for systems that know no capitals)."""
+    short = [pathlib.Path(name).stem for name in names]
+    counts = collections.Counter(stem.casefold() for stem in short)
+    return [n if counts[s.casefold()] > 1 else s for n, s in zip(names, short, strict=True)]
 
 
 def load_json(path: pathlib.Path) -> Any:

@@ -6,7 +6,12 @@ The project's own JSON names its skeleton and its joints, so a reader never gues
      "width": 512, "height": 512, "fps": 30.0, "frames": [[[x, y, visibility], ...], ...]}
 
 Coordinates are pixels of a width x height frame, origin top left, pixel centres at .5. A joint that is not
-known is null. The other formats are described in `openpose` and `coco`.
+known is null. Frames that are pictures with names have a list of them, and if their sizes differ, "version"
+is 2 and there is no size but theirs:
+
+    "pictures": [{"name": "a.png", "width": 512, "height": 512}, ...]
+
+The other formats are described in `openpose` and `coco`.
 """
 
 import pathlib
@@ -16,20 +21,20 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import coco, files, openpose
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
 from anime_pt.pose.skeletons import SKELETONS
 
 KINDS = ("anime_pt", "openpose", "coco")
 _FORMAT = "anime_pt/keypoints"
 
 
-def write(path: str | pathlib.Path, poses: PoseSequence, kind: str = "anime_pt") -> None:
+def write(path: str | pathlib.Path, poses: PoseSequence | People, kind: str = "anime_pt") -> None:
     """Writes a file of one of `KINDS` ("openpose" writes a folder where `path` does not end in .json).
 
     The file appears when it is complete.
 
     Raises:
-      ValueError: another kind.
+      ValueError: another kind, or several figures in a picture where the kind holds one ("anime_pt").
     """
     writers = {"anime_pt": _write, "openpose": openpose.write, "coco": coco.write}
     if kind not in writers:
@@ -66,14 +71,12 @@ def read(
 def read_people(
     path: str | pathlib.Path, size: tuple[float, float] | None = None, fps: float | None = None
 ) -> People:
-    """Everybody in a file; arguments and errors as `read`."""
-    found = _read(pathlib.Path(path), size, fps)
-    if isinstance(found, People):
-        return found
-    count = len(found.keypoints)
-    return People(
-        list(found.keypoints[:, None]), found.skeleton, [found.size] * count, found.fps, [""] * count
-    )
+    """Everybody in a file, or in a folder of OpenPose files of pictures; arguments and errors as `read`."""
+    path = pathlib.Path(path)
+    if path.is_dir() and not openpose.is_clip(path):
+        return openpose.read_pictures(path, size)
+    found = _read(path, size, fps)
+    return found if isinstance(found, People) else found.as_people()
 
 
 def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
@@ -90,34 +93,47 @@ def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
     return _parse(document, path)
 
 
-def _write(path: pathlib.Path, poses: PoseSequence) -> None:
+def _write(path: pathlib.Path, poses: PoseSequence | People) -> None:
+    people = poses.as_people() if isinstance(poses, PoseSequence) else poses
+    if any(len(figures) > 1 for figures in people.frames):
+        raise ValueError(f"{path}: anime_pt's format holds one figure in each picture; write COCO's")
+    nobody = unknown(1, people.skeleton)
     frames = [
-        [None if not np.isfinite(p[:2]).all() else [round(float(v), 3) for v in p] for p in frame]
-        for frame in poses.keypoints
+        [None if not np.isfinite(p[:2]).all() else [round(float(v), 3) for v in p] for p in points]
+        for figures in people.frames
+        for points in (figures if len(figures) else nobody)
     ]
     document = {
         "format": _FORMAT,
         "version": 1,
-        "skeleton": poses.skeleton.name,
-        "names": poses.skeleton.keypoints,
-        "width": poses.size[1],
-        "height": poses.size[0],
-        "fps": poses.fps,
-        "frames": frames,
+        "skeleton": people.skeleton.name,
+        "names": people.skeleton.keypoints,
     }
-    files.save_json(path, document)
+    if len(set(people.sizes)) == 1:
+        document |= {"width": people.sizes[0][1], "height": people.sizes[0][0]}
+    else:
+        document["version"] = 2
+    if any(people.names) or document["version"] == 2:
+        document["pictures"] = [
+            {"name": name, "width": w, "height": h}
+            for name, (h, w) in zip(people.names, people.sizes, strict=True)
+        ]
+    files.save_json(path, document | {"fps": people.fps, "frames": frames})
 
 
-def _parse(document: Any, path: pathlib.Path) -> PoseSequence:
+def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise PoseFileError(
             f'{path} is not a keypoints file: it must say "format": "{_FORMAT}", or be OpenPose\'s or COCO\'s'
         )
-    missing = {"skeleton", "names", "width", "height", "frames"} - document.keys()
+    needed = {"pictures"} if document.get("version") == 2 else {"width", "height"}
+    missing = {"skeleton", "names", "frames", *needed} - document.keys()
     if missing:
         raise PoseFileError(f"{path} lacks {', '.join(sorted(missing))}")
-    if document.get("version") != 1:
-        raise PoseFileError(f"{path} is of version {document.get('version')}; this program reads version 1")
+    if document.get("version") not in (1, 2):
+        raise PoseFileError(
+            f"{path} is of version {document.get('version')}; this program reads versions 1 and 2"
+        )
     skeleton = SKELETONS.get(str(document["skeleton"]))
     if skeleton is None:
         raise PoseFileError(
@@ -131,12 +147,32 @@ def _parse(document: Any, path: pathlib.Path) -> PoseSequence:
         keypoints = np.array(frames, np.float32)
         if frames and keypoints.shape[1:] != (len(skeleton), 3):
             raise ValueError(f"frames of shape {keypoints.shape[1:]}")
-        size = (float(document["height"]), float(document["width"]))
         fps = float(document.get("fps", 30))
     except (TypeError, ValueError) as error:
         raise PoseFileError(f"{path}: every frame must have {len(skeleton)} joints of 3 numbers") from error
     if not len(keypoints):
         raise PoseFileError(f"{path} has no frames")
-    if not (min(size) > 0 and fps > 0):
+    try:
+        names, sizes = _pictures(document, len(keypoints))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise PoseFileError(
+            f"{path}: there must be a name, a width and a height for each of {len(keypoints)} frames"
+        ) from error
+    if not (np.min(sizes) > 0 and np.max(sizes) < np.inf and 0 < fps < np.inf):
         raise PoseFileError(f"{path}: width, height and fps must be positive")
-    return PoseSequence(keypoints, skeleton, size, fps)
+    if not any(names) and len(set(sizes)) == 1:
+        return PoseSequence(keypoints, skeleton, sizes[0], fps)
+    # Who is known by no joint is not there.
+    frames = [points[np.isfinite(points[..., :2]).all(-1).any(1)] for points in keypoints[:, None]]
+    return People(frames, skeleton, sizes, fps, names)
+
+
+def _pictures(document: Mapping[str, Any], count: int) -> tuple[list[str], list[tuple[float, float]]]:
+    """Names and sizes of the frames."""
+    if "pictures" not in document:
+        return [""] * count, [(float(document["height"]), float(document["width"]))] * count
+    pictures = document["pictures"]
+    if len(pictures) != count:
+        raise ValueError
+    names = [str(picture.get("name", "")) for picture in pictures]
+    return names, [(float(picture["height"]), float(picture["width"])) for picture in pictures]

@@ -25,6 +25,7 @@ from anime_pt.pose.skeletons import BODY_25, OPENPOSE_18, Skeleton
 SKELETONS = {3 * len(s): s for s in (OPENPOSE_18, BODY_25)}
 # 0 would say that a joint was not found.
 HIDDEN = 0.5
+_END = "_keypoints.json"
 _NAME = re.compile(r"(.*?)_?(\d*)_keypoints\.json", re.IGNORECASE)
 # Parts of the person that are written empty, as OpenPose does when it did not look for them.
 _EMPTY = tuple(f"{part}_keypoints_{n}d" for n in (2, 3) for part in ("face", "hand_left", "hand_right"))
@@ -50,6 +51,22 @@ def read(path: pathlib.Path, size: tuple[float, float] | None = None, fps: float
         return parse(files.load_json(path), path, size, fps)
     numbers, paths = _frames(path)
     return _join(numbers, [files.load_json(p) for p in paths], paths, path, size, fps)
+
+
+def read_pictures(folder: pathlib.Path, size: tuple[float, float] | None = None) -> People:
+    """Reads a folder of OpenPose files as pictures that are no clip, in the order of their names.
+
+    Their sizes may differ. Arguments and errors as `read`.
+    """
+    paths = _files(folder)
+    pictures = [parse(files.load_json(path), path, size, 30.0) for path in paths]
+    known = [p for p in pictures if any(map(len, p.frames))] or pictures
+    if len({p.skeleton.name for p in known}) > 1:
+        names = " and ".join(sorted({p.skeleton.name for p in known}))
+        raise PoseFileError(f"{folder} mixes {names}: read them one by one")
+    frames = [f if len(f) else unknown(0, known[0].skeleton) for p in pictures for f in p.frames]
+    names = [path.name[: -len(_END)] for path, p in zip(paths, pictures, strict=True) for _ in p.frames]
+    return People(frames, known[0].skeleton, [s for p in pictures for s in p.sizes], 30.0, names)
 
 
 def parse(document: Any, path: pathlib.Path, size: tuple[float, float] | None, fps: float) -> People:
@@ -82,15 +99,27 @@ def _join(
     return People(frames, skeleton, [size] * len(frames), fps, [""] * len(frames))
 
 
-def _frames(folder: pathlib.Path) -> tuple[list[int], list[pathlib.Path]]:
-    """Numbers from 0 and files of the frames of a folder, in order."""
-    found = sorted(
-        (match[1], int(match[2] or 0), file)
-        for file in folder.iterdir()
-        if (match := _NAME.fullmatch(file.name)) and not file.name.startswith(".")
-    )
+def is_clip(folder: pathlib.Path) -> bool:
+    """Whether the OpenPose files of a folder are the frames of one clip, by their names."""
+    return len({_clip(file)[0] for file in _files(folder)}) == 1
+
+
+def _clip(file: pathlib.Path) -> tuple[str, int]:
+    """The clip's name and the frame's number in the name of a file."""
+    match = _NAME.fullmatch(file.name)
+    return match[1], int(match[2] or 0)
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    found = [f for f in folder.iterdir() if _NAME.fullmatch(f.name) and not f.name.startswith(".")]
     if not found:
         raise PoseFileError(f"{folder} has no OpenPose files (NAME_000000000000_keypoints.json)")
+    return sorted(found)
+
+
+def _frames(folder: pathlib.Path) -> tuple[list[int], list[pathlib.Path]]:
+    """Numbers from 0 and files of the frames of a folder, in order."""
+    found = sorted((*_clip(file), file) for file in _files(folder))
     clips = sorted({name for name, _, _ in found})
     if len(clips) > 1:
         raise PoseFileError(
@@ -165,8 +194,10 @@ def check(path: pathlib.Path) -> None:
         raise FileExistsError(f"{path} holds other things than OpenPose files: name another folder")
 
 
-def write(path: pathlib.Path, poses: PoseSequence) -> None:
+def write(path: pathlib.Path, poses: PoseSequence | People) -> None:
     """Writes a folder with one file for each frame, or a list of all frames if `path` ends in .json.
+
+    Files are named after their pictures or, where these have no names, after the folder.
 
     Skeletons other than OpenPose's own two become BODY_25. Joints that are unknown or outside the picture are
     not found (0, 0, 0); joints inside it that are hidden get a confidence of 0.5. The size of the picture is
@@ -175,33 +206,36 @@ def write(path: pathlib.Path, poses: PoseSequence) -> None:
     Raises:
       FileExistsError: the folder holds something else.
     """
-    if poses.skeleton not in SKELETONS.values():
-        poses = poses.as_skeleton(BODY_25)
-    documents = [_document(points, poses.size) for points in poses.keypoints]
+    people = poses.as_people() if isinstance(poses, PoseSequence) else poses
+    if people.skeleton not in SKELETONS.values():
+        people = people.as_skeleton(BODY_25)
+    documents = [_document(*frame) for frame in zip(people.frames, people.sizes, strict=True)]
     if path.suffix.lower() == ".json":
         files.save_json(path, documents)
         return
     check(path)
+    stems = files.stems(people.names)
     temporary = path.with_name(f".writing-{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         for i, document in enumerate(documents):
-            files.save_json(temporary / f"{path.name}_{i:012d}_keypoints.json", document)
+            name = stems[i] or f"{path.name}_{i:012d}"
+            files.save_json(temporary / f"{name}{_END}", document)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _document(points: np.ndarray, size: tuple[float, float]) -> dict[str, Any]:
-    x, y, visibility = points.T
-    inside = (x >= 0) & (x <= size[1]) & (y >= 0) & (y <= size[0])
-    values = np.stack([x, y, np.where(visibility > 0, visibility, HIDDEN)], 1)
-    values = np.where(inside[:, None], values, 0).astype(float).round(3)
-    person = {"person_id": [-1], "pose_keypoints_2d": values.ravel().tolist(), "pose_keypoints_3d": []}
-    return {
-        "version": 1.3,
-        "people": [person | {name: [] for name in _EMPTY}] if inside.any() else [],
-        "canvas_width": size[1],
-        "canvas_height": size[0],
-    }
+def _document(figures: np.ndarray, size: tuple[float, float]) -> dict[str, Any]:
+    people = []
+    for points in figures:
+        x, y, visibility = points.T
+        inside = (x >= 0) & (x <= size[1]) & (y >= 0) & (y <= size[0])
+        if not inside.any():
+            continue
+        values = np.stack([x, y, np.where(visibility > 0, visibility, HIDDEN)], 1)
+        values = np.where(inside[:, None], values, 0).astype(float).round(3)
+        person = {"person_id": [-1], "pose_keypoints_2d": values.ravel().tolist(), "pose_keypoints_3d": []}
+        people.append(person | {name: [] for name in _EMPTY})
+    return {"version": 1.3, "people": people, "canvas_width": size[1], "canvas_height": size[0]}

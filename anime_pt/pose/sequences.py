@@ -21,6 +21,23 @@ def unknown(count: int, skeleton: Skeleton) -> np.ndarray:
     return out
 
 
+def convert(keypoints: np.ndarray, have: Skeleton, want: Skeleton) -> np.ndarray:
+    """(n, k, 3) joints of one skeleton as joints of another, by name.
+
+    A neck or mid-hip that `have` lacks is put between the shoulders or hips, and is as visible as the less
+    visible one of them. Other joints that it lacks are unknown.
+    """
+    out = unknown(len(keypoints), want)
+    for i, name in enumerate(want.keypoints):
+        if name in have.keypoints:
+            out[:, i] = keypoints[:, have.index(name)]
+        elif name in _BETWEEN and set(_BETWEEN[name]) <= set(have.keypoints):
+            ends = keypoints[:, [have.index(end) for end in _BETWEEN[name]]]
+            out[:, i, :2] = ends[..., :2].mean(1)
+            out[:, i, 2] = ends[..., 2].min(1)
+    return out
+
+
 @dataclasses.dataclass(frozen=True)
 class PoseSequence:
     """Keypoints of one figure over time.
@@ -38,20 +55,9 @@ class PoseSequence:
     fps: float = 30.0
 
     def as_skeleton(self, skeleton: Skeleton) -> "PoseSequence":
-        """The same poses in another skeleton's order, by joint name.
-
-        A neck or mid-hip that this skeleton lacks is put between the shoulders or hips, and is as visible as
-        the less visible one of them. Other joints that it lacks are unknown.
-        """
-        out = unknown(len(self.keypoints), skeleton)
-        for i, name in enumerate(skeleton.keypoints):
-            if name in self.skeleton.keypoints:
-                out[:, i] = self.keypoints[:, self.skeleton.index(name)]
-            elif name in _BETWEEN and set(_BETWEEN[name]) <= set(self.skeleton.keypoints):
-                ends = self.keypoints[:, [self.skeleton.index(end) for end in _BETWEEN[name]]]
-                out[:, i, :2] = ends[..., :2].mean(1)
-                out[:, i, 2] = ends[..., 2].min(1)
-        return dataclasses.replace(self, keypoints=out, skeleton=skeleton)
+        """The same poses in another skeleton's order, see `convert`."""
+        keypoints = convert(self.keypoints, self.skeleton, skeleton)
+        return dataclasses.replace(self, keypoints=keypoints, skeleton=skeleton)
 
     def resized(self, height: float, width: float) -> "PoseSequence":
         """The same poses in a frame of another size; another shape gets borders, nothing is stretched."""
@@ -60,6 +66,13 @@ class PoseSequence:
         out = self.keypoints.copy()
         out[..., :2] = out[..., :2] * scale + offset
         return dataclasses.replace(self, keypoints=out, size=(height, width))
+
+    def as_people(self, names: list[str] | None = None) -> "People":
+        """One figure in each picture; `names` of the pictures, none if None."""
+        count = len(self.keypoints)
+        return People(
+            list(self.keypoints[:, None]), self.skeleton, [self.size] * count, self.fps, names or [""] * count
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +92,11 @@ class People:
     sizes: list[tuple[float, float]]
     fps: float
     names: list[str]
+
+    def as_skeleton(self, skeleton: Skeleton) -> "People":
+        """The same poses in another skeleton's order, see `convert`."""
+        frames = [convert(frame, self.skeleton, skeleton) for frame in self.frames]
+        return dataclasses.replace(self, frames=frames, skeleton=skeleton)
 
     def main(self) -> PoseSequence:
         """One figure through the clip: the largest of the first picture that has any, then the nearest.

@@ -111,7 +111,6 @@ def test_names_are_sorted_as_people_count(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert pictures.names(tmp_path) == ["9.PNG", "10.png", "a.webp", "b.jpg", "clip.mp4"]
-    assert pictures.stems(["a.png", "A.jpg", "b.png"]) == ["a.png", "A.jpg", "b"]
 
 
 def test_which_files_move(tmp_path):

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from anime_pt.pose import formats
+from anime_pt.pose import coco, files, formats, sequences
 from anime_pt.pose.skeletons import AVATAR_20, COCO_17, OPENPOSE_18
 
 
@@ -122,3 +122,81 @@ def test_a_failing_write_leaves_the_old_file(motion, tmp_path, kind, monkeypatch
     with pytest.raises(OSError, match="No space left"):
         formats.write(path, motion, kind)
     assert [p.name for p in tmp_path.iterdir()] == ["poses.json"] and path.read_bytes() == before
+
+
+@pytest.fixture
+def pictures():
+    """A figure in each of three pictures of several sizes; nobody in the second one."""
+    points = np.random.default_rng(0).uniform(1, 60, (3, 1, 18, 3)).astype(np.float32).round(2)
+    points[..., 2] = np.linspace(0.1, 0.95, 18).round(2)
+    points[0, 0, 4] = (np.nan, np.nan, 0)
+    frames = [points[0], points[1][:0], points[2]]
+    sizes = [(64.0, 96.0), (80.0, 64.0), (64.0, 96.0)]
+    return formats.People(frames, OPENPOSE_18, sizes, 30.0, ["絵 1.png", "b.png", "c.jpg"])
+
+
+@pytest.mark.parametrize("kind", formats.KINDS)
+def test_pictures_of_several_sizes(kind, pictures, tmp_path):
+    path = tmp_path / ("out" if kind == "openpose" else "out.json")
+    if kind == "coco":
+        coco.write(path, pictures, skeleton=OPENPOSE_18, scored=True)
+    else:
+        formats.write(path, pictures, kind)
+    read = formats.read_people(path)
+    order = [read.names.index(n if kind != "openpose" else n.split(".")[0]) for n in pictures.names]
+    assert [read.sizes[i] for i in order] == pictures.sizes and read.skeleton == OPENPOSE_18
+    for i, wanted in zip(order, pictures.frames, strict=True):
+        np.testing.assert_allclose(read.frames[i], wanted, atol=1e-3)
+    with pytest.raises(formats.PoseFileError, match=r"several (clips|sizes)"):
+        formats.read(path)
+
+
+def test_versions(pictures, motion, tmp_path):
+    def document(poses):
+        formats.write(tmp_path / "a.json", poses)
+        return json.loads((tmp_path / "a.json").read_bytes())
+
+    several = document(pictures)
+    assert several["version"] == 2 and "width" not in several
+    assert several["pictures"][1] == {"name": "b.png", "width": 64, "height": 80}
+    assert several["frames"][1] == [None] * 18
+    named = document(motion.as_people(["x", "y", "z"]))
+    assert (named["version"], named["width"], named["pictures"][2]["name"]) == (1, 80, "z")
+    plain = document(motion)
+    assert plain["version"] == 1 and "pictures" not in plain
+    assert named["frames"] == plain["frames"]
+    # Those of one size can be read as a clip.
+    formats.write(tmp_path / "a.json", motion.as_people(["x", "y", "z"]))
+    np.testing.assert_allclose(formats.read(tmp_path / "a.json").keypoints, motion.keypoints, atol=1e-3)
+
+
+@pytest.mark.parametrize("change", [lambda p: p[:2], lambda p: [{"name": "a"}] * 3, lambda p: 7])
+def test_pictures_that_do_not_fit_the_frames(change, pictures, tmp_path):
+    formats.write(tmp_path / "a.json", pictures)
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    document["pictures"] = change(document["pictures"])
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(formats.PoseFileError, match="a name, a width and a height for each of 3 frames"):
+        formats.read_people(tmp_path / "a.json")
+
+
+def test_one_figure_in_each_picture(pictures, tmp_path):
+    pictures.frames[2] = pictures.frames[2].repeat(2, 0)
+    with pytest.raises(ValueError, match="holds one figure in each picture"):
+        formats.write(tmp_path / "a.json", pictures)
+    formats.write(tmp_path / "b.json", pictures, "coco")
+    assert [len(f) for f in formats.read_people(tmp_path / "b.json").frames] == [1, 0, 2]
+
+
+def test_coco_scores(pictures, tmp_path):
+    coco.write(tmp_path / "a.json", pictures, scored=True)
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    first = document["annotations"][0]
+    wanted = sequences.convert(pictures.frames[0], OPENPOSE_18, COCO_17)[0, :, 2]
+    np.testing.assert_allclose(first["keypoint_scores"], wanted, atol=1e-4)
+    assert first["score"] == pytest.approx(wanted[wanted > 0].mean(), abs=1e-4)
+    assert document["images"][1]["file_name"] == "b.png" and document["annotations"][1]["image_id"] == 3
+
+
+def test_names_that_only_differ_in_their_suffix():
+    assert files.stems(["a.png", "A.jpg", "b.png"]) == ["a.png", "A.jpg", "b"]
