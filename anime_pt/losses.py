@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def wasserstein_discriminator(
@@ -45,3 +45,42 @@ def gradient_penalty(
     mix = mix.reshape(-1, *(1,) * (real.ndim - 1))
     norms = gradient_norms(critic, real + mix * (fake - real))
     return jnp.mean(jnp.square(norms - target))
+
+
+def place_cross_entropy(
+    places: Float[Array, "b h w k"],
+    absent: Float[Array, "b k"],
+    target: Float[Array, "b h w k"],
+    nowhere: Bool[Array, "b k"],
+    known: Bool[Array, "b k"],
+) -> Float[Array, ""]:
+    """Cross-entropy between distributions of joints over cells and "nowhere", averaged over known joints.
+
+    Args:
+      places, absent: logits of the cells and of "nowhere", which share one softmax for each joint.
+      target: the true distribution over cells, for joints that are somewhere.
+      nowhere: joints that are in no cell.
+      known: joints that count.
+    """
+    b, h, w, k = places.shape
+    logits = jnp.concatenate([places.reshape(b, h * w, k), absent[:, None]], 1)
+    log_p = jax.nn.log_softmax(logits, axis=1)
+    placed = -jnp.sum(target.reshape(b, h * w, k) * log_p[:, :-1], axis=1)
+    each = jnp.where(nowhere, -log_p[:, -1], placed)
+    return jnp.sum(jnp.where(known, each, 0.0)) / jnp.maximum(known.sum(), 1)
+
+
+def heatmap_sum_of_squares(
+    maps: Float[Array, "b h w k"], target: Float[Array, "b h w k"]
+) -> Float[Array, ""]:
+    """`sum((maps - target)^2) / 2` per example, over cells and maps: one stage of GCCPM's code."""
+    return jnp.sum(jnp.square(maps - target)) / (2 * maps.shape[0])
+
+
+def heatmap_squares_per_map(
+    maps: Float[Array, "b h w k"], target: Float[Array, "b h w k"]
+) -> Float[Array, ""]:
+    """The mean over maps of `sum((maps - target)^2)` per example: equation 12 of Osokin's GCCPM paper as Tan
+    et al. print it. It is `2 / k` times `heatmap_sum_of_squares`, which matters beside a weight decay only.
+    """
+    return jnp.sum(jnp.square(maps - target)) / (maps.shape[0] * maps.shape[-1])

@@ -1,6 +1,10 @@
-"""Schedules over steps: pure functions that take a traced or a plain step."""
+"""Schedules over steps: pure functions that take a traced or a plain step; and one over measurements."""
 
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int
 
 
@@ -9,3 +13,56 @@ def ramp(step: int | Int[Array, ""], start: int, length: int) -> Float[Array, ""
     if not length:
         return jnp.float32(1.0)
     return jnp.clip((jnp.asarray(step) - start) / length, 0.0, 1.0)
+
+
+class PlateauState(NamedTuple):
+    """Part of an optimizer's state, so that checkpoints hold it.
+
+    Attributes:
+      scale: of the learning rate.
+      best: the lowest measurement so far.
+      waited: measurements since it.
+    """
+
+    scale: Float[Array, ""]
+    best: Float[Array, ""]
+    waited: Int[Array, ""]
+
+
+def scale_by_plateau() -> optax.GradientTransformation:
+    """Multiplies updates by a scale of 1 that `observe_plateau` reduces."""
+
+    def init(params: Any) -> PlateauState:
+        del params
+        return PlateauState(jnp.float32(1.0), jnp.float32(jnp.inf), jnp.int32(0))
+
+    def update(updates: Any, state: PlateauState, params: Any = None) -> tuple[Any, PlateauState]:
+        del params
+        return jax.tree.map(lambda u: u * state.scale.astype(u.dtype), updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def observe_plateau(
+    opt: optax.OptState, value: float, *, factor: float = 0.1, patience: int = 5, threshold: float = 1e-2
+) -> optax.OptState:
+    """An optimizer's state after a measurement, of which lower is better.
+
+    As torch's `ReduceLROnPlateau` does by its default threshold mode, "rel": better is lower than the best
+    times `1 - threshold`; after more than `patience` measurements that are not, the scale falls by `factor`
+    and counting starts again. NaN is not better. (torch also leaves out reductions below 1e-8.)
+    """
+
+    def observe(state: Any) -> Any:
+        if not isinstance(state, PlateauState):
+            return state
+        better = value < state.best * (1 - threshold)
+        waited = jnp.where(better, 0, state.waited + 1)
+        reduce = waited > patience
+        return PlateauState(
+            jnp.where(reduce, state.scale * factor, state.scale),
+            jnp.where(better, jnp.float32(value), state.best),
+            jnp.where(reduce, 0, waited).astype(jnp.int32),
+        )
+
+    return jax.tree.map(observe, opt, is_leaf=lambda node: isinstance(node, PlateauState))

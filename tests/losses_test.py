@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from anime_pt import losses, schedules
 
@@ -32,3 +33,25 @@ def test_gradient_penalty_of_known_critics():
 def test_ramp():
     assert [float(schedules.ramp(step, 10, 4)) for step in (8, 10, 11, 14, 20)] == [0, 0, 0.25, 1, 1]
     assert schedules.ramp(3, 10, 0) == 1
+
+
+def test_heatmap_losses():
+    maps = jnp.zeros((2, 1, 2, 3)).at[0, 0, 1, 2].set(3.0)
+    target = jnp.zeros((2, 1, 2, 3)).at[1, 0, 0, 0].set(1.0)
+    np.testing.assert_allclose(losses.heatmap_sum_of_squares(maps, target), (9 + 1) / 2 / 2)
+    np.testing.assert_allclose(losses.heatmap_squares_per_map(maps, target), (9 + 1) / 3 / 2)
+
+
+def test_plateau():
+    """The learning rates are torch 2.13's, of ReduceLROnPlateau(factor=0.1, patience=2, threshold=1e-2)."""
+    tx = optax.chain(optax.scale(2.0), schedules.scale_by_plateau())
+    params = {"a": jnp.ones(2)}
+    opt = tx.init(params)
+    measured = [10, 9.95, 9.91, 9.9, 9.89, 9.7, 9.65, float("nan"), 9.61, 9.605, 9.7, 9.8, 9.5]
+    scales = []
+    for value in measured:
+        opt = schedules.observe_plateau(opt, value, patience=2, threshold=1e-2)
+        updates, opt = tx.update(params, opt)
+        scales.append(float(updates["a"][0]) / 2)
+    np.testing.assert_allclose(scales, [1] * 3 + [0.1] * 5 + [0.01] * 3 + [0.001] * 2, rtol=1e-6)
+    assert opt[1].waited.dtype == jnp.int32 and opt[1].scale.dtype == opt[1].best.dtype == jnp.float32
