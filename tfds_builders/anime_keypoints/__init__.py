@@ -1,0 +1,1 @@
+"""The anime_keypoints dataset: drawings of characters with their joints."""

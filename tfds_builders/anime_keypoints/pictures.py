@@ -1,0 +1,146 @@
+"""Pictures of the manual folder: found by post id or by file name, measured, read upright before white."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+import struct
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from tqdm import tqdm
+
+from tfds_builders.unity_avatars.pictures import before_white
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
+# What downloaders make of a post: "1234", "danbooru_1234_0a1b...", "1234_sample", "1234 (1)".
+_POST = re.compile(r"(?:danbooru[ _-]+)?(?:post[ _-]+)?0*(\d+)(?:[ _.-].*)?", re.IGNORECASE | re.ASCII)
+_ORIENTATION = 0x0112  # Exif.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, PIL.Image.DecompressionBombError)
+
+
+def walk(folder: pathlib.Path, suffixes: Collection[str]) -> Iterator[str]:
+    """Paths of the files with these suffixes (lower case, with dot), those that lie higher first.
+
+    Linked folders are entered, each folder once. Names that start with a dot are passed over.
+
+    Raises:
+      OSError: a folder cannot be read.
+    """
+    seen, level = set(), [str(folder)]
+    while level:
+        below = []
+        for place in level:
+            real = os.path.realpath(place)
+            if real in seen:
+                continue
+            seen.add(real)
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        below.append(entry.path)
+                    elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+                        yield entry.path
+        level = sorted(below)
+
+
+def by_post(folder: pathlib.Path, posts: Collection[int]) -> dict[int, list[str]]:
+    """The pictures of these Danbooru posts, in any layout of folders: paths by post id, sorted.
+
+    The id is all of a file's name, or its first number (see `_POST`).
+    """
+    found: dict[int, list[str]] = {}
+    for path in walk(folder, SUFFIXES):
+        match = _POST.fullmatch(os.path.splitext(os.path.basename(path))[0])
+        # Hashes of digits alone are longer than ids.
+        if match and len(match[1]) < 12 and int(match[1]) in posts:
+            found.setdefault(int(match[1]), []).append(path)
+    return {post: sorted(paths) for post, paths in found.items()}
+
+
+def by_base(folder: pathlib.Path, names: Collection[str]) -> dict[str, list[str]]:
+    """The pictures that are called so, in any folder: paths by file name, sorted."""
+    found: dict[str, list[str]] = {}
+    for path in walk(folder, SUFFIXES):
+        if (base := os.path.basename(path)) in names:
+            found.setdefault(base, []).append(path)
+    return {name: sorted(paths) for name, paths in found.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Width and height of an upright picture in pixels, or why it cannot be read."""
+
+    size: tuple[int, int] = (0, 0)
+    reason: str = ""
+
+
+def measure(paths: Collection[str]) -> Mapping[str, Measured]:
+    """Decodes every picture once, on all cores: a torn one shows before the dataset is written."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        title = "looking at pictures"
+        done = tqdm(pool.map(_measured, paths), total=len(paths), unit="picture", desc=title)
+        return dict(zip(paths, done, strict=True))
+
+
+def _measured(path: str) -> Measured:
+    try:
+        with PIL.Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+            # An eighth of the size has all of a JPEG's data to go through, but little to compute.
+            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            image.load()
+    except _BROKEN as error:
+        return Measured(reason=" ".join(str(error).split()) or type(error).__name__)
+    return Measured((height, width) if turned else (width, height))
+
+
+def read(path: str) -> np.ndarray:
+    """An image file as (h, w, 3) uint8 RGB, upright, before white; of an animation the first frame.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    try:
+        with PIL.Image.open(path) as image:
+            image.load()
+            upright = PIL.ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # Sixteen bits of grey, which `convert` would clip.
+                upright = PIL.Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
+            kind = "RGBA" if upright.has_transparency_data else "RGB"
+            return before_white(np.array(upright.convert(kind)))[0]
+    except _BROKEN as error:
+        raise OSError(f"{path} is no readable picture any more ({error})") from error
+
+
+@functools.lru_cache(maxsize=2)
+def part(path: str, crop: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    """A part (left, top, right, bottom) of a picture, resized to (width, height): (h, w, 3) uint8."""
+    left, top, right, bottom = crop
+    image = _whole(path)[top:bottom, left:right]
+    if (right - left, bottom - top) != size:
+        image = np.array(PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS))
+    return image
+
+
+# Figures of one picture, and copies of one figure, are written one after another.
+_whole = functools.lru_cache(maxsize=1)(read)
+
+
+def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether two sizes can be of one picture, each rounded to whole pixels."""
+    (w, h), (v, u) = first, second
+    return abs(w * u - h * v) <= (w + h + v + u) / 2
+
+
+def fit(size: tuple[int, int], bound: tuple[int, int]) -> tuple[int, int]:
+    """The size shrunk, never enlarged, to fit into a bound with its proportions kept."""
+    scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
