@@ -10,10 +10,11 @@ XLA would rematerialise them).
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 DATA, SPATIAL = "data", "spatial"
 
@@ -102,6 +103,11 @@ def constrain_images(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     if mesh.empty:
         return x
     return jax.lax.with_sharding_constraint(x, _image_spec(x.shape, mesh.shape[SPATIAL]))
+
+
+def float_images(images: UInt8[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """Images of a batch as networks take them: [0, 255] to [-1, 1], where `constrain_images` wants them."""
+    return constrain_images(images.astype(jnp.float32) / 127.5 - 1)
 
 
 def put_batch(mesh: Mesh, batch: Any) -> Any:

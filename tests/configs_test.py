@@ -14,7 +14,8 @@ from anime_pt.pose.skeletons import SKELETONS
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # The arguments worth a test of their own; every config is also tested without any.
 VARIANTS = {
-    "psgan": ("demo", "unconditional", "resolution=256,images=600000,dataset=unity_avatars/rigged_64")
+    "psgan": ("demo", "unconditional", "resolution=256,images=600000,dataset=unity_avatars/rigged_64"),
+    "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
 }
 CASES = [
     f"{path.stem}:{arg}"

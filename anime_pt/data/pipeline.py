@@ -16,12 +16,13 @@ import jax
 import ml_collections
 import numpy as np
 
-from anime_pt.data import sources
+from anime_pt.data import figures, sources
+from anime_pt.pose import skeletons
 
 Example = dict[str, Any]
 
-# Read by recipes; whatever else a dataset stores stays on the host.
-FEATURES = ("image", "mask", "keypoints")
+# Read by transforms and recipes; whatever else a dataset stores is left out.
+FEATURES = ("image", "mask", "keypoints", "box")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +63,37 @@ def _refuse_enlarging(have: tuple[int, int], want: tuple[int, int]) -> None:
 def check(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
     """Raises ValueError if a split is absent, empty or damaged, or its images are smaller than asked for."""
     builder = sources.builder(config.data.name, config.data.data_dir)
-    for split in (config.data.train_split, config.data.eval_split):
-        source = sources.source(builder, split)
-        _refuse_enlarging(source[0]["image"].shape[:2], resolution)
+    for split, training in ((config.data.train_split, True), (config.data.eval_split, False)):
+        example = _Select().map(sources.source(builder, split)[0])
+        transform = _transform(config, resolution, training)
+        if isinstance(transform, grain.transforms.RandomMap):
+            transform.random_map(example, np.random.default_rng(0))
+        else:
+            transform.map(example)
+
+
+def _transform(
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], training: bool
+) -> grain.transforms.Map | grain.transforms.RandomMap:
+    """What makes a network's picture of a dataset's, by `config.data.view`.
+
+    "whole" (the default) takes the picture as it is. "figure" cuts out the figure, see `figures`; with the
+    dataset's skeleton, where it is another one than the recipe's, in `data.skeleton`, and a style to evaluate
+    in in `data.eval_style`.
+
+    Raises:
+      ValueError: there is no such view, style or skeleton.
+    """
+    view = config.data.get("view", "whole")
+    if view == "whole":
+        return Resize(*resolution)
+    if view != "figure":
+        raise ValueError(f"data.view = {view!r}: use whole or figure")
+    want = skeletons.named(config.skeleton)
+    have = skeletons.named(config.data.get("skeleton", "") or config.skeleton)
+    if training:
+        return figures.Varied(resolution, have, want)
+    return figures.Centred(resolution, have, want, config.data.get("eval_style", ""))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +131,11 @@ def train_iterator(
         .shuffle()
         .repeat(None)
         .map(_Select())
-        .map(Resize(*resolution))
-        .batch(_process_batch(batch_size), drop_remainder=True)
     )
+    transform = _transform(config, resolution, training=True)
+    is_random = isinstance(transform, grain.transforms.RandomMap)
+    dataset = dataset.random_map(transform) if is_random else dataset.map(transform)
+    dataset = dataset.batch(_process_batch(batch_size), drop_remainder=True)
     options = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=config.data.prefetch)
     batches = dataset.to_iter_dataset(options)
     if workers := config.data.get("workers", 0):
@@ -125,12 +156,12 @@ def eval_batches(
     chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
     share = chosen[jax.process_index() :: jax.process_count()]
     size = _process_batch(batch_size)
-    select, resize = _Select(), Resize(*resolution)
+    select, transform = _Select(), _transform(config, resolution, training=False)
     batches = -(-len(chosen) // batch_size)
     for b in range(batches):
         indices = share[b * size : (b + 1) * size]
         weight = np.zeros(size, np.float32)
         weight[: len(indices)] = 1
         padded = [*indices, *[chosen[-1]] * (size - len(indices))]
-        rows = [resize.map(select.map(source[int(i)])) for i in padded]
+        rows = [transform.map(select.map(source[int(i)])) for i in padded]
         yield {k: np.stack([row[k] for row in rows]) for k in rows[0]} | {"weight": weight}

@@ -57,3 +57,13 @@ def draw_skeleton(
         cover = (cover * (shown[..., a] & shown[..., b])[..., None, None])[..., None]
         canvas = canvas + cover * (colour - canvas)
     return jnp.clip(canvas, -1.0, 1.0)  # Rounding may leave the range.
+
+
+def over(
+    images: Float[Array, "b h w 3"], keypoints: Float[Array, "b k 3"], limbs: np.ndarray
+) -> Float[Array, "b h w 3"]:
+    """Skeletons over paled pictures, both in [-1, 1]; see `draw_skeleton`. Joints outside are left out."""
+    h, w = images.shape[1:3]
+    side = max(h, w)
+    drawn = draw_skeleton(keypoints, limbs, side)[:, :h, :w]
+    return jnp.where((drawn < 0.999).any(-1, keepdims=True), drawn, 0.4 * images + 0.6)

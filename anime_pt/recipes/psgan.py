@@ -175,7 +175,7 @@ class PSGAN:
         resolution = stage.resolution[0]
         alpha = self.alpha(state.step, stage)
         pose = self.pose(batch["keypoints"], stage)
-        real = psgan.fade_reals(to_float(batch["image"]), alpha)
+        real = psgan.fade_reals(sharding.float_images(batch["image"]), alpha)
         d_key, mix_key, g_key = jax.random.split(key, 3)
         shape = (real.shape[0], self.config.model.latent_size)
         tx = self.optimizer(stage)
@@ -313,7 +313,7 @@ class PSGAN:
                 resolution,
                 visible_only=self.config.pose_map.visible_only,
             )
-        columns["real"] = to_float(batch["image"])
+        columns["real"] = sharding.float_images(batch["image"])
         pose = self.pose(batch["keypoints"], stage)
         alpha = self.alpha(state.step, stage)
         count = columns["real"].shape[0]
@@ -322,11 +322,6 @@ class PSGAN:
             images, _ = state.players["generator"].ema_net(latents, pose, resolution, alpha)
             columns[f"sample_{i}"] = jnp.clip(images, -1, 1)
         return columns
-
-
-def to_float(images: Array) -> Float[Array, "b h w c"]:
-    """uint8 to [-1, 1]."""
-    return sharding.constrain_images(images.astype(jnp.float32) / 127.5 - 1)
 
 
 def clear_moments(player: Player, tx: optax.GradientTransformation, clear: Array) -> Player:

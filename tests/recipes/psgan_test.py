@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from anime_pt import losses, recipe
+from anime_pt import losses, recipe, sharding
 from anime_pt.models import layers
 from anime_pt.recipes import psgan
 from configs import psgan as config_file
@@ -254,7 +254,7 @@ def test_mismatch_weight_shares_the_fakes():
     r = recipe.make(config)
     net = jax.jit(r.init)(jax.random.key(0)).players["discriminator"].net
     batch = make_batch(4)
-    real, pose = psgan.to_float(jnp.asarray(batch["image"])), r.pose(batch["keypoints"], r.stages[0])
+    real, pose = sharding.float_images(jnp.asarray(batch["image"])), r.pose(batch["keypoints"], r.stages[0])
     loss_fn = jax.jit(lambda *args: r._discriminator_loss(*args, r.stages[0]))
     loss, metrics = loss_fn(net.params, net, real, -real, pose, jnp.ones(4), 1.0)
     m = {k.removeprefix("train/"): float(v) for k, v in metrics.items()}

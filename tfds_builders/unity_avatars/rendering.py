@@ -22,7 +22,7 @@ from tfds_builders.unity_avatars.examples import Examples
 from tfds_builders.unity_avatars.subjects import Subject
 
 # Names of the random streams, so that one more draw in one of them moves no other.
-_POSE, _CAMERA, _LIGHT = 1, 2, 3
+_POSE, _CAMERA, _LIGHT, _STYLE = 1, 2, 3, 4
 # Of characters that a process keeps at hand; a procedural one takes 5 MB, an MMD model up to 100.
 _CACHE_BYTES = 1 << 30
 # Motions that each of them stays fitted to.
@@ -40,6 +40,8 @@ class View:
       light: the light turns to the side and up or down, uniformly within plus and minus these degrees.
       shared_poses: all subjects take the same poses, seen from the same side.
       seed: of poses, cameras and lights.
+      styled: every picture has outlines, a lens and a framing of its own, see `_styled`; the camera turns far
+        less often than a little.
     """
 
     resolution: int
@@ -49,6 +51,7 @@ class View:
     light: float
     shared_poses: bool
     seed: int
+    styled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +157,9 @@ def render(
     draw = lambda stream: np.random.default_rng((view.seed, stream, pose_index, *who))
     turn = draw(_CAMERA)
     yaw, pitch = turn.uniform(-view.yaw, view.yaw), turn.uniform(-view.pitch, view.pitch)
+    if view.styled:
+        # Drawn characters mostly face the viewer: a fifth is left beyond a right angle of 180 degrees.
+        yaw = view.yaw * (yaw / view.yaw) ** 3 if view.yaw else 0.0
     light = (
         _turned_light(*draw(_LIGHT).uniform(-view.light, view.light, 2)) if view.light else rasterise.LIGHT
     )
@@ -167,9 +173,12 @@ def render(
         pose = poses.sample(draw(_POSE))
         globals_, parameters = rig.pose(character, pose), pose.to_array()
     drawing = renderer(view.resolution, view.supersample)
-    frame, seen_by = picture(
-        drawing, character, globals_, morphed, yaw, pitch, light=light, walks=clip is not None
-    )
+    if view.styled:
+        frame, seen_by = _styled(drawing, character, globals_, morphed, yaw, pitch, light, draw(_STYLE))
+    else:
+        frame, seen_by = picture(
+            drawing, character, globals_, morphed, yaw, pitch, light=light, walks=clip is not None
+        )
     return {
         "image": frame.over((255, 255, 255)),
         "mask": frame.image[..., 3:],
@@ -223,6 +232,29 @@ def picture(
         seen_by = dataclasses.replace(fitted, scale=min(fitted.scale, seen_by.scale))
         frame = drawing.render(character, globals_, seen_by, light=light, morphed=morphed)
     return frame, seen_by
+
+
+def _styled(
+    drawing: rasterise.Renderer,
+    character: Character,
+    globals_: np.ndarray,
+    morphed: Morphed | None,
+    yaw: float,
+    pitch: float,
+    light: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> tuple[rasterise.Frame, camera.Camera | camera.Perspective]:
+    """A square picture that the figure fills, with outlines of 0 to 3 pixels (none in one of eight), half of
+    them through a lens of 15 to 55 degrees; arguments as `picture`."""
+    outline = rng.uniform(0.3, 3.0) if rng.random() < 7 / 8 else 0.0
+    fov = rng.uniform(15, 55) if rng.random() < 0.5 else None
+    margin = rng.uniform(0.02, 0.1)
+    seen_by = camera.fit(
+        character, globals_, drawing.height, yaw=yaw, pitch=pitch, fov=fov, margin=margin, morphed=morphed
+    )
+    return drawing.render(
+        character, globals_, seen_by, outline=outline, light=light, morphed=morphed
+    ), seen_by
 
 
 def _turned_light(sideways: float, upwards: float) -> tuple[float, float, float]:

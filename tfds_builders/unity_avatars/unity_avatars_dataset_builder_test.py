@@ -60,6 +60,21 @@ class UnityAvatarsTest(testing.BuilderTestCase):
         self.assertGreater(total, 12 * 8)
         self.assertGreater(hits / total, 0.95)
 
+    def test_styled_pictures_differ_in_lines_lens_and_framing(self):
+        _SMALL["styled"] = _SMALL["procedural"] | dict(styled=True, yaw=180.0, pitch=20.0, light=90.0)
+        self.addCleanup(_SMALL.pop, "styled")
+        examples = self.examples(self.build("styled"), "train")
+        hits = []
+        for e in examples:
+            rows, columns = np.nonzero(e["mask"][..., 0] > 127)
+            longest = max(np.ptp(rows), np.ptp(columns)) + 1
+            self.assertGreater(longest, 0.75 * 64)  # The figure fills the picture.
+            self.assertTrue((e["keypoints"][:, :2] > 0).all() and (e["keypoints"][:, :2] < 64).all())
+            hits += [e["mask"][int(y), int(x), 0] > 127 for x, y, seen in e["keypoints"] if seen]
+        self.assertGreater(np.mean(hits), 0.95)
+        self.assertGreater(len({tuple(e["light"]) for e in examples}), 10)
+        self.assertLess(np.median([abs(e["camera"]["yaw"]) for e in examples]), 60)
+
     def test_shared_poses_are_the_same_for_all(self):
         _SMALL["shared"] = _SMALL["procedural"] | dict(shared_poses=True)
         self.addCleanup(_SMALL.pop, "shared")
