@@ -1,0 +1,109 @@
+"""Networks that come with the package: what the commands use where no `--workdir` is given.
+
+A file `<name>.npz` holds the run's config as JSON under `config_json`, and the averaged parameters and
+running statistics of the player `estimator` under their paths, kernels in half precision. Beside it lies its
+model card, `<name>.md`: data, seeds, commit, numbers, limits, the file's hash. `python -m anime_pt.weights`
+writes such files.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from anime_pt import recipe
+from anime_pt.state import Net
+
+_FOLDER = pathlib.Path(__file__).parent
+_CONFIG = "config_json"
+
+
+class WeightsError(ValueError):
+    """A file of weights cannot be read; the message names it and says what is wrong."""
+
+
+def names() -> list[str]:
+    """Of the networks that there are."""
+    return sorted(path.stem for path in _FOLDER.glob("*.npz"))
+
+
+def path_of(name: str) -> pathlib.Path:
+    """The file of a packaged network; raises ValueError with those there are."""
+    if name not in names():
+        raise ValueError(f"the package has no weights {name!r}; it has {', '.join(names()) or 'none'}")
+    return _FOLDER / f"{name}.npz"
+
+
+def load(name: str = "student") -> tuple[ml_collections.ConfigDict, Net]:
+    """Config and network of a packaged estimator of poses.
+
+    Raises:
+      ValueError: there is none of that name.
+      WeightsError: the file is damaged.
+    """
+    return read(path_of(name))
+
+
+def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
+    """Config and network of a file, in single precision.
+
+    Raises:
+      FileNotFoundError: no such file.
+      WeightsError: it is damaged, or of another network than its config says.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there are no weights {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {k: file[k] for k in file.files}
+        config = ml_collections.ConfigDict(json.loads(arrays.pop(_CONFIG).item()))
+        abstract = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players["estimator"].net
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} holds no weights that can be read: {error}") from error
+    wanted = _leaves(abstract)
+    differing = sorted(k for k in wanted.keys() | arrays.keys() if _shape(wanted, k) != _shape(arrays, k))
+    if differing:
+        first = differing[0]
+        raise WeightsError(
+            f"{path} is of another network than its config says: {len(differing)} arrays differ, "
+            f"first {first}: {_shape(arrays, first)} there, {_shape(wanted, first)} wanted"
+        )
+    filled = lambda kind, tree: jax.tree_util.tree_map_with_path(
+        lambda p, x: jnp.asarray(arrays[_name(kind, p)], x.dtype), tree
+    )
+    net = dataclasses.replace(
+        abstract, params=filled("params", abstract.params), stats=filled("stats", abstract.stats)
+    )
+    return config, net
+
+
+def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net) -> str:
+    """Writes a network; returns the file's SHA-256. The same network gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        k: np.asarray(x, np.float16 if x.ndim > 1 else np.float32) for k, x in sorted(_leaves(net).items())
+    }
+    np.savez(path, **{_CONFIG: np.array(config.to_json())}, **arrays)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _leaves(net: Net) -> dict[str, jax.Array]:
+    return {
+        _name(kind, path): leaf
+        for kind, tree in (("params", net.params), ("stats", net.stats))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _name(kind: str, path: tuple) -> str:
+    return f"{kind}/{jax.tree_util.keystr(path, simple=True, separator='/')}"
+
+
+def _shape(arrays: dict, name: str) -> tuple[int, ...] | str:
+    return tuple(arrays[name].shape) if name in arrays else "absent"

@@ -1,0 +1,28 @@
+"""Takes the estimator out of a run: `python -m anime_pt.weights --workdir=runs/student --out=student.npz`."""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from anime_pt import command
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+_OUT = flags.DEFINE_string("out", None, "File to write, .npz.")
+_STEP = flags.DEFINE_integer("step", None, "Checkpoint to take (default: the best one, or the latest).")
+flags.mark_flags_as_required(["workdir", "out"])
+
+
+def main(_: Sequence[str]) -> None:
+    from anime_pt import train, weights
+    from anime_pt.pipelines import estimator
+
+    workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
+    if out.suffix != ".npz":
+        raise ValueError(f"--out={out}: the name must end in .npz")
+    _, net = estimator.of_run(workdir, _STEP.value)
+    print(f"{out}: sha256 {weights.write(out, train.recorded_config(workdir), net)}")
+
+
+if __name__ == "__main__":
+    command.run(main)
