@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import signal
 import sys
 import traceback
@@ -43,6 +44,15 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
         if debug:
             traceback.print_exc()
         _exit(f"error: {one_line(error)}", 1)
+
+
+def keep_compiled() -> None:
+    """Lets JAX keep what it compiles in the user's cache folder, unless it is told another place."""
+    import jax
+
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "anime_pt" / "xla"
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
 def one_line(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """Trains or evaluates: `python -m anime_pt.main --config=configs/psgan.py --workdir=runs/psgan`."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -24,15 +23,10 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main(_: Sequence[str]) -> None:
     # After the flags are parsed, so that --help and a mistyped flag answer at once.
-    import jax
-
     from anime_pt import evaluate, train
     from anime_pt.data import sources
 
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "anime_pt" / "xla"
-    if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-
+    command.keep_compiled()
     config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
     if _MODE.value != "train":
         # A run may be evaluated on other data than its own.

@@ -241,17 +241,13 @@ def _looks() -> dict[str, Any]:
 
 def _format() -> str:
     """Format of the keypoints."""
+    from anime_pt.pose import formats
+
     path = _KEYPOINTS.value or ""
-    suffix = "" if path.endswith(("/", os.sep)) else pathlib.Path(path).suffix.lower()
-    if suffix not in ("", ".json"):
-        raise ValueError(
-            f"--keypoints must be a .json file, or a folder (no suffix, or a / at the end), got {path}"
-        )
+    kind = formats.choose(path, _FORMAT.value, "--keypoints")
     if path and pathlib.Path(path) == pathlib.Path(_OUT.value):
         raise ValueError(f"--keypoints and --out are both {path}: name two places")
-    if _FORMAT.value in ("coco", "anime_pt") and path and not suffix:
-        raise ValueError(f"--keypoints_format={_FORMAT.value} is one file: end its name in .json, not {path}")
-    return _FORMAT.value or ("coco" if suffix else "openpose")
+    return kind
 
 
 def _check_values() -> None:

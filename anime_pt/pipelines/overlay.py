@@ -10,13 +10,14 @@ from anime_pt.pose.skeletons import Skeleton
 _SHIFT = 4
 
 
-def keypoints(image: np.ndarray, points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """A copy of a picture with limbs as lines and joints as dots, hollow where hidden.
+def keypoints(image: np.ndarray, points: np.ndarray, skeleton: Skeleton, sure: float = 0.0) -> np.ndarray:
+    """A copy of a picture with limbs as lines and joints as dots, hollow where hidden or unsure.
 
     Args:
       image: (h, w, 3) or (h, w, 4) uint8.
       points: (k, 3) x, y, visibility in its pixels; NaN where unknown.
       skeleton: of the k joints.
+      sure: visibility (confidence) up to which a dot is hollow.
     """
     image = image.copy()
     opaque = (255,) * (image.shape[2] - 3)
@@ -33,7 +34,7 @@ def keypoints(image: np.ndarray, points: np.ndarray, skeleton: Skeleton) -> np.n
     for place, there, visible in zip(places, known, points[:, 2], strict=True):
         if there:
             radius = round(2 * unit * 2**_SHIFT)
-            inside = (255, 40, 40) if visible else (255, 255, 255)
+            inside = (255, 40, 40) if visible > sure else (255, 255, 255)
             cv2.circle(image, place, radius, (*inside, *opaque), -1, cv2.LINE_AA, _SHIFT)
             cv2.circle(image, place, radius, (60, 0, 0, *opaque), 1, cv2.LINE_AA, _SHIFT)
     return image

@@ -14,6 +14,7 @@ is 2 and there is no size but theirs:
 The other formats are described in `openpose` and `coco`.
 """
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,27 @@ from anime_pt.pose.skeletons import SKELETONS
 
 KINDS = ("anime_pt", "openpose", "coco")
 _FORMAT = "anime_pt/keypoints"
+
+
+def choose(path: str, kind: str | None, name: str) -> str:
+    """The kind of file to write: the one asked for, else COCO's for a file and OpenPose's for a folder.
+
+    Args:
+      path: a .json file, or a folder.
+      kind: of `KINDS`, or None.
+      name: of the option that said the path, for messages.
+
+    Raises:
+      ValueError: another suffix, or a folder for a kind that is one file.
+    """
+    suffix = "" if path.endswith(("/", os.sep)) else pathlib.Path(path).suffix.lower()
+    if suffix not in ("", ".json"):
+        raise ValueError(
+            f"{name} must be a .json file, or a folder (no suffix, or a / at the end), got {path}"
+        )
+    if kind in ("coco", "anime_pt") and path and not suffix:
+        raise ValueError(f"{name}: {kind} is one file: end its name in .json, not {path}")
+    return kind or ("coco" if suffix else "openpose")
 
 
 def write(path: str | pathlib.Path, poses: PoseSequence | People, kind: str = "anime_pt") -> None:
