@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from anime_pt import recipe, train
+from anime_pt import recipe, train, weights
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
 from anime_pt.data.figures import MARGIN
@@ -62,10 +62,6 @@ def of_run(workdir: pathlib.Path, step: int | None = None) -> tuple[recipe.Recip
 
 def packaged() -> tuple[recipe.Recipe, Net]:
     """The recipe and the network of the weights that come with the package."""
-    try:
-        from anime_pt import weights
-    except ImportError as error:
-        raise ModelError("this copy of the package has no weights: name a run with --workdir") from error
     config, net = weights.load()
     return recipe.make(config), net
 

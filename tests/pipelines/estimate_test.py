@@ -1,7 +1,9 @@
 """Joints of pictures and videos, with an estimator that is exact; and estimators that are none."""
 
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -218,3 +220,26 @@ def test_runs_that_are_no_estimators(unbroken, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"recipe": "psgan"}))
     with pytest.raises(estimator.ModelError, match="is not a run that can be used"):
         estimator.of_run(tmp_path)
+
+
+def test_damaged_checkpoints(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimator, "PLAYER", "generator")
+    workdir = tmp_path / "run"
+    shutil.copytree(unbroken[1], workdir)
+    _, net = estimator.of_run(workdir)
+    assert len(jax.tree.leaves(net.params)) > 10
+    with pytest.raises(FileNotFoundError, match="no checkpoint of step 3; there are"):
+        estimator.of_run(workdir, 3)
+    path = workdir / "config.json"
+    config = json.loads(path.read_text())
+    config["model"]["latent_size"] = 4
+    path.write_text(json.dumps(config))
+    with pytest.raises(estimator.ModelError, match="is damaged; name another with --step"):
+        estimator.of_run(workdir)
+    shutil.copy(unbroken[1] / "config.json", path)
+    for file in (workdir / "checkpoints").rglob("*"):
+        if file.is_file() and "state" in file.parts:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(estimator.ModelError, match="is damaged; name another with --step") as error:
+        estimator.of_run(workdir)
+    assert "\n" not in str(error.value)
