@@ -1,5 +1,6 @@
 """The protocol between the training loop and a recipe, and how a config finds its recipe."""
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -34,6 +35,20 @@ class Stage(Protocol):
     batch_size: int
 
 
+@dataclasses.dataclass(frozen=True)
+class OneStage:
+    """All of training, for recipes that do not change on the way; see `Stage`."""
+
+    resolution: tuple[int, int]
+    batch_size: int
+    stop: int
+    start: int = 0
+
+    @property
+    def name(self) -> str:
+        return "x".join(map(str, self.resolution))
+
+
 class Recipe(Protocol):
     """Who trains whom, with which losses. Methods are pure; all randomness comes from `key`.
 
@@ -47,6 +62,9 @@ class Recipe(Protocol):
 
     def init(self, key: jax.Array) -> TrainState:
         """Fresh state; run under `jax.jit`."""
+
+    def pretrained(self, state: TrainState) -> TrainState:
+        """A fresh state with weights from files, where the config names some; called once, on the host."""
 
     def train_step(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage

@@ -66,3 +66,10 @@ def observe_plateau(
         )
 
     return jax.tree.map(observe, opt, is_leaf=lambda node: isinstance(node, PlateauState))
+
+
+def plateau_scale(opt: optax.OptState) -> Float[Array, ""]:
+    """What `scale_by_plateau` multiplies by at present."""
+    is_plateau = lambda node: isinstance(node, PlateauState)
+    (state,) = [node for node in jax.tree.leaves(opt, is_leaf=is_plateau) if is_plateau(node)]
+    return state.scale

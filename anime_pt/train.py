@@ -188,6 +188,7 @@ class _Run:
         if self._restored is None:
             # Under jit, so that no two leaves share a buffer: donation would delete both.
             state = jax.jit(self._algorithm.init, out_shardings=self._shardings)(self._key)
+            state = jax.device_put(self._algorithm.pretrained(state), self._shardings)
         else:
             state = self._checkpoints.restore(self._abstract, self._shardings, self._restored)
             print(f"continuing from step {self._restored} of {stages[-1].stop}", flush=True)

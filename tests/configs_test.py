@@ -15,6 +15,7 @@ CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # The arguments worth a test of their own; every config is also tested without any.
 VARIANTS = {
     "psgan": ("demo", "unconditional", "resolution=256,images=600000,dataset=unity_avatars/rigged_64"),
+    "gccpm": ("demo", "stages=1,dataset=anime_keypoints/drawings,skeleton=anime_drawings_21"),
     "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
 }
 CASES = [

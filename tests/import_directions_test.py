@@ -26,7 +26,11 @@ ALLOWED = {
     "anime_pt.recipe": ("anime_pt.state", "anime_pt.recipes"),
     "anime_pt.recipes": tuple(
         f"anime_pt.{m}"
-        for m in ("models", "losses", "pose", "state", "recipe", "schedules", "sharding", "metrics")
+        for m in (
+            # A recipe may start from public weights.
+            *("convert", "models", "losses", "pose", "state"),
+            *("recipe", "schedules", "sharding", "metrics"),
+        )
     ),
     "anime_pt.checkpoint": ("anime_pt.state",),
     "anime_pt.progress": ("anime_pt.recipe",),

@@ -39,7 +39,7 @@ def box_of(example: Example) -> tuple[float, float, float, float]:
     return (*(low - grown), *(high - low + 2 * grown))
 
 
-def _in_order(example: Example, have: Skeleton, want: Skeleton) -> np.ndarray:
+def in_order(example: Example, have: Skeleton, want: Skeleton) -> np.ndarray:
     """The joints of `want` by name; unknown where `have` lacks them."""
     points = example["keypoints"]
     if points.shape[0] != len(have):
@@ -78,7 +78,7 @@ class Centred(grain.transforms.Map):
     def map(self, example: Example) -> Example:
         matrix = affine.fit(box_of(example), self.size, MARGIN)
         image = crops.warp(example["image"], matrix, self.size)
-        points = affine.apply(matrix, _in_order(example, self.have, self.want))
+        points = affine.apply(matrix, in_order(example, self.have, self.want))
         if self.style:
             # The same in every pass: by what the picture holds.
             rng = np.random.default_rng(int(points[np.isfinite(points)].sum() * 16) & 0xFFFFFFFF)
@@ -101,7 +101,7 @@ class Varied(grain.transforms.RandomMap):
     want: Skeleton
 
     def random_map(self, example: Example, rng: np.random.Generator) -> Example:
-        points = _in_order(example, self.have, self.want)
+        points = in_order(example, self.have, self.want)
         box = box_of(example)
         if rng.random() < 0.12:
             box = _part(box, rng)

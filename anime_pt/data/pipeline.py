@@ -16,7 +16,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from anime_pt.data import figures, sources
+from anime_pt.data import figures, gccpm_augment, sources
 from anime_pt.pose import skeletons
 
 Example = dict[str, Any]
@@ -64,7 +64,7 @@ def check(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> Non
     """Raises ValueError if a split is absent, empty or damaged, or its images are smaller than asked for."""
     builder = sources.builder(config.data.name, config.data.data_dir)
     for split, training in ((config.data.train_split, True), (config.data.eval_split, False)):
-        example = _Select().map(sources.source(builder, split)[0])
+        example = _select(config).map(sources.source(builder, split)[0])
         transform = _transform(config, resolution, training)
         if isinstance(transform, grain.transforms.RandomMap):
             transform.random_map(example, np.random.default_rng(0))
@@ -78,8 +78,9 @@ def _transform(
     """What makes a network's picture of a dataset's, by `config.data.view`.
 
     "whole" (the default) takes the picture as it is. "figure" cuts out the figure, see `figures`; with the
-    dataset's skeleton, where it is another one than the recipe's, in `data.skeleton`, and a style to evaluate
-    in in `data.eval_style`.
+    style of `data.eval_style` in evaluation. "gccpm" takes the whole picture as GCCPM's code does, see
+    `gccpm_augment`; with its slip about channels if `data.permutation_bug`. For both, `data.skeleton` is the
+    dataset's, where it is another one than the recipe's.
 
     Raises:
       ValueError: there is no such view, style or skeleton.
@@ -87,10 +88,15 @@ def _transform(
     view = config.data.get("view", "whole")
     if view == "whole":
         return Resize(*resolution)
-    if view != "figure":
-        raise ValueError(f"data.view = {view!r}: use whole or figure")
+    if view not in ("figure", "gccpm"):
+        raise ValueError(f"data.view = {view!r}: use whole, figure or gccpm")
     want = skeletons.named(config.skeleton)
     have = skeletons.named(config.data.get("skeleton", "") or config.skeleton)
+    if view == "gccpm":
+        if training:
+            bug = config.data.get("permutation_bug", False)
+            return gccpm_augment.Augmented(resolution, have, want, bug)
+        return gccpm_augment.Squared(resolution, have, want)
     if training:
         return figures.Varied(resolution, have, want)
     return figures.Centred(resolution, have, want, config.data.get("eval_style", ""))
@@ -98,8 +104,20 @@ def _transform(
 
 @dataclasses.dataclass(frozen=True)
 class _Select(grain.transforms.Map):
+    """The features that are read; of a dataset of pairs, those of one `part`, such as "human"."""
+
+    part: str = ""
+
     def map(self, example: Example) -> Example:
-        return {k: example[k] for k in FEATURES if k in example}
+        prefix = f"{self.part}_" if self.part else ""
+        if f"{prefix}image" not in example:
+            known = ", ".join(k for k in example if k.endswith("image"))
+            raise ValueError(f"data.part = {self.part!r}: the dataset has no {prefix}image; it has {known}")
+        return {k: example[prefix + k] for k in FEATURES if prefix + k in example}
+
+
+def _select(config: ml_collections.ConfigDict) -> _Select:
+    return _Select(config.data.get("part", ""))
 
 
 def _process_batch(batch_size: int) -> int:
@@ -130,7 +148,7 @@ def train_iterator(
         .seed(seed)
         .shuffle()
         .repeat(None)
-        .map(_Select())
+        .map(_select(config))
     )
     transform = _transform(config, resolution, training=True)
     is_random = isinstance(transform, grain.transforms.RandomMap)
@@ -156,7 +174,7 @@ def eval_batches(
     chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
     share = chosen[jax.process_index() :: jax.process_count()]
     size = _process_batch(batch_size)
-    select, transform = _Select(), _transform(config, resolution, training=False)
+    select, transform = _select(config), _transform(config, resolution, training=False)
     batches = -(-len(chosen) // batch_size)
     for b in range(batches):
         indices = share[b * size : (b + 1) * size]

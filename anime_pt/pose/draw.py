@@ -67,3 +67,13 @@ def over(
     side = max(h, w)
     drawn = draw_skeleton(keypoints, limbs, side)[:, :h, :w]
     return jnp.where((drawn < 0.999).any(-1, keepdims=True), drawn, 0.4 * images + 0.6)
+
+
+def comparison(
+    images: Float[Array, "b h w 3"],
+    truth: Float[Array, "b k 3"],
+    found: Float[Array, "b k 3"],
+    limbs: np.ndarray,
+) -> dict[str, Float[Array, "b h w 3"]]:
+    """Columns of a sheet: the picture; the true skeleton and the one found, over it."""
+    return {"image": images, "truth": over(images, truth, limbs), "found": over(images, found, limbs)}

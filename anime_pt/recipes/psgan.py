@@ -140,6 +140,10 @@ class PSGAN:
             },
         )
 
+    def pretrained(self, state: TrainState) -> TrainState:
+        """The state as it is: nothing is read from files."""
+        return state
+
     def optimizer(self, stage: Stage) -> optax.GradientTransformation:
         """Adam; the state has the same form in all stages."""
         c = self.config.optimizer

@@ -9,8 +9,6 @@ Adam with decoupled weight decay of the kernels; the rate rises, then falls alon
 measured and shipped is the moving average of the parameters.
 """
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -21,19 +19,8 @@ from anime_pt import losses, sharding
 from anime_pt.metrics import estimation
 from anime_pt.models import student
 from anime_pt.pose import decoding, draw, skeletons
-from anime_pt.recipe import Batch
+from anime_pt.recipe import Batch, OneStage
 from anime_pt.state import Net, Player, TrainState
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """All of training; see `recipe.Stage`."""
-
-    name: str
-    start: int
-    stop: int
-    resolution: tuple[int, int]
-    batch_size: int
 
 
 def make(config: ml_collections.ConfigDict) -> "StudentRecipe":
@@ -53,7 +40,7 @@ class StudentRecipe:
         (h, w), total = config.schedule.resolution, config.schedule.steps
         if h % student.MULTIPLE or w % student.MULTIPLE:
             raise ValueError(f"schedule.resolution = {(h, w)}: use multiples of {student.MULTIPLE}")
-        self.stages = (Stage(f"{h}x{w}", 0, total, (h, w), config.schedule.batch_size),)
+        self.stages = (OneStage((h, w), config.schedule.batch_size, total),)
         c = config.optimizer
         rate = optax.warmup_cosine_decay_schedule(0.0, c.learning_rate, min(c.warmup_steps, total - 1), total)
         is_kernel = lambda params: jax.tree.map(lambda x: x.ndim > 1, params)
@@ -66,8 +53,12 @@ class StudentRecipe:
         player = Player.create(Net.create(build, key), self._tx, ema=True)
         return TrainState(jnp.int32(0), {"estimator": player})
 
+    def pretrained(self, state: TrainState) -> TrainState:
+        """The state as it is: nothing is read from files."""
+        return state
+
     def train_step(
-        self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage
+        self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """One update; the batch has `image` (b, h, w, 3) uint8 and `keypoints` (b, k, 3) in its pixels."""
         del key
@@ -110,7 +101,7 @@ class StudentRecipe:
         found, _ = student.probabilities(places, absent)
         return jnp.minimum(found * (2 * jnp.pi * self.config.target_sigma**2), 1.0)
 
-    def eval_step(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict:
+    def eval_step(self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage) -> dict:
         """How far predicted joints are from the true ones; see `metrics.pose`."""
         del key, stage
         images = sharding.float_images(batch["image"])
@@ -125,14 +116,11 @@ class StudentRecipe:
         del measured
         return state
 
-    def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
+    def sample(
+        self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage
+    ) -> dict[str, jax.Array]:
         """Columns: the picture; the true skeleton and the one found, over it."""
         del key, stage
         images = sharding.float_images(batch["image"])
         found = decoding.decode(self.maps(state.players["estimator"].ema_net, images), self.stride)
-        limbs = self.skeleton.limb_indices
-        return {
-            "image": images,
-            "truth": draw.over(images, batch["keypoints"], limbs),
-            "found": draw.over(images, found, limbs),
-        }
+        return draw.comparison(images, batch["keypoints"], found, self.skeleton.limb_indices)
