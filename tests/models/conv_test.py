@@ -50,23 +50,95 @@ def test_depthwise_forms_are_equal(stride, dilation, height, width):
 
         def gradients(form):
             def loss(x, kernel):
-                return (weight * form(x, kernel, stride=stride, dilation=dilation) ** 2).sum()
+                return (weight * form(x, kernel, stride, dilation) ** 2).sum()
 
             return jax.grad(loss, (0, 1))(x, kernel)
 
         for form in (conv.depthwise_shifted, conv.depthwise_grouped):
-            np.testing.assert_allclose(form(x, kernel, stride=stride, dilation=dilation), expected, 1e-12)
+            np.testing.assert_allclose(form(x, kernel, stride, dilation), expected, 1e-12)
         pairs = zip(gradients(conv.depthwise_shifted), gradients(conv.depthwise_grouped), strict=True)
         for shifted, grouped in pairs:
             np.testing.assert_allclose(shifted, grouped, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("stride", "dilation", "height", "width"), CASES)
-def test_convolve_pads_evenly(stride, dilation, height, width):
+def test_convolutions_are_equal_in_all_forms(monkeypatch, stride, dilation, height, width):
+    monkeypatch.setattr(conv, "_LEAST_CHANNELS", 1)
     with jax.enable_x64(True):
-        x, kernel = arrays(height, width, 3, 4)
-        actual = conv.convolve(jnp.asarray(x), jnp.asarray(kernel), stride=stride, dilation=dilation)
-        np.testing.assert_allclose(actual, written_out(x, kernel, stride, dilation), rtol=1e-12, atol=1e-12)
+        x, kernel = map(jnp.asarray, arrays(height, width, 3, 4))
+        expected = written_out(x, kernel, stride, dilation)
+        weight = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape))
+
+        def loss(x, kernel):
+            return (weight * conv.convolve(x, kernel, stride=stride, dilation=dilation) ** 2).sum()
+
+        gradients = []
+        for form in ("xla", "rewritten"):
+            monkeypatch.setenv(conv.SWITCH, form)
+            actual = conv.convolve(x, kernel, stride=stride, dilation=dilation)
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+            gradients.append(jax.grad(loss, (0, 1))(x, kernel))
+        for ours, theirs in zip(*gradients, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("batch", [1, 6, 7])
+def test_winograd_in_groups(monkeypatch, batch):
+    """What does not fit into the cache at once goes group by group, forwards and backwards."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(2)
+        x, kernel = jnp.asarray(rng.normal(size=(batch, 5, 4, 3))), jnp.asarray(rng.normal(size=(3, 3, 3, 2)))
+        loss = lambda form: lambda x, kernel: jnp.sin(form(x, kernel)).sum()
+        expected = jax.grad(loss(conv.convolve_directly), (0, 1))(x, kernel)
+        for examples in (100, 3, 0):
+            monkeypatch.setattr(conv, "_CACHE_BYTES", examples * 16 * 3 * 2 * (3 + 2) * 8)
+            np.testing.assert_allclose(
+                conv.winograd(x, kernel), conv.convolve_directly(x, kernel), rtol=1e-12, atol=1e-12
+            )
+            for ours, theirs in zip(jax.grad(loss(conv.winograd), (0, 1))(x, kernel), expected, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_second_derivatives():
+    """A gradient penalty goes through a convolution's gradient."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(3)
+        x, kernel = jnp.asarray(rng.normal(size=(2, 5, 4, 3))), jnp.asarray(rng.normal(size=(3, 3, 3, 2)))
+        depth = jnp.asarray(rng.normal(size=(3, 3, 1, 3)))
+
+        def penalty(form, x, kernel):
+            gradient = jax.grad(lambda x: jnp.sin(form(x, kernel)).sum())(x)
+            return jnp.square(gradient).sum()
+
+        for fast, plain, weights in (
+            (conv.winograd, conv.convolve_directly, kernel),
+            (conv.depthwise_shifted, conv.depthwise_grouped, depth),
+        ):
+            ours = jax.grad(lambda x, w, form=fast: penalty(form, x, w), (0, 1))(x, weights)
+            theirs = jax.grad(lambda x, w, form=plain: penalty(form, x, w), (0, 1))(x, weights)
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_winograd_is_as_exact_as_a_plain_convolution():
+    rng = np.random.default_rng(4)
+    x, kernel = rng.normal(size=(1, 16, 16, 128)), rng.normal(size=(3, 3, 128, 64))
+    exact = written_out(x, kernel, 1, 1)
+    for form in (conv.winograd, conv.convolve_directly):
+        actual = form(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32))
+        assert np.abs(actual - exact).max() < 2e-6 * np.abs(exact).max()
+
+
+def test_what_does_not_pay_is_left_to_xla(monkeypatch):
+    monkeypatch.setenv(conv.SWITCH, "rewritten")
+
+    def uses_xla(channels, size=3, stride=1):
+        x, kernel = jnp.zeros((1, 8, 8, channels)), jnp.zeros((size, size, channels, 64))
+        program = jax.make_jaxpr(lambda x, kernel: conv.convolve(x, kernel, stride=stride))(x, kernel)
+        return "conv_general_dilated" in str(program)
+
+    assert not uses_xla(32) and not uses_xla(3, size=1)
+    assert uses_xla(3) and uses_xla(32, stride=2) and uses_xla(32, size=7)
 
 
 def test_the_form_is_chosen_by_platform_or_by_the_switch(monkeypatch):

@@ -31,6 +31,27 @@ def test_batch_norm_in_training():
         )
 
 
+def test_gradients_of_batch_norm():
+    """Written out, they are those of the definition; the statistics have none."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        x, weight = (jnp.asarray(rng.normal(2.0, 3.0, (2, 3, 2, 3))) for _ in range(2))
+        net = jax.tree.map(lambda v: jnp.asarray(v, jnp.float64), batch_norm_net())
+
+        def ours(x, params):
+            out, after = net.with_params(params)(x, train=True)
+            return (weight * out**2).sum() + after.stats["var"].sum() + after.stats["mean"].sum()
+
+        def definition(x, params):
+            mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            out = (x - mean) / jnp.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+            return (weight * out**2).sum()
+
+        expected = jax.grad(definition, (0, 1))(x, net.params)
+        actual = jax.grad(ours, (0, 1))(x, net.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), actual, expected)
+
+
 def test_batch_norm_outside_training():
     x = jnp.array([[[[2.5, 0.0, -1.0]]]])
     net = batch_norm_net()
