@@ -16,6 +16,7 @@ are processed all the same. If none has joints, nothing is written.
 """
 
 import contextlib
+import os
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,6 +74,8 @@ def main(_: Sequence[str]) -> int:
         moving = not source.is_dir() and pictures.is_moving(source)
     except pictures.PictureError as error:
         raise ValueError(f"{source.name}: {error}") from error
+    if moving and source.suffix.lower() in (".webp", ".avif"):
+        raise ValueError(f"{source.name}: moving pictures of this kind are not read; make it a GIF or MP4")
     _check_places(source, kind, moving)
 
     # After all that can be told without it: JAX takes seconds.
@@ -216,9 +219,10 @@ def _check_places(source: pathlib.Path, kind: str, moving: bool) -> None:
         raise ValueError(
             f"--draw={draw} is where the pictures are, and would replace them: name another folder"
         )
-    if not moving and draw.suffix.lower() in pictures.STILL + pictures.MOVING:
+    named = "" if _DRAW.value.endswith(("/", os.sep)) else draw.suffix.lower()
+    if not moving and named in pictures.STILL + pictures.MOVING:
         raise ValueError(f"--draw must be a folder for pictures, got {draw}")
-    files.check(draw, folder=not moving or not video.kind(draw))
+    files.check(draw, folder=not moving or not video.kind(_DRAW.value))
 
 
 def _scales() -> list[float]:

@@ -4,6 +4,11 @@ Most tests run it with an estimator that finds joints by their colours (`tests/p
 """
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ from PIL import Image
 from anime_pt.pipelines import video, video_reader
 from anime_pt.pose import formats
 from anime_pt.pose.skeletons import BODY_25, COCO_17, OPENPOSE_18
-from tests.conftest import command
+from tests.conftest import CACHE, ROOT, command
 from tests.pipelines import stand_in
 
 
@@ -136,10 +141,38 @@ def test_nothing_is_written_where_nothing_was_found(folder, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_nothing_half_written(by, folder, tmp_path):
+    for i in range(40):
+        save(folder, stand_in.figure(seed=i)[0], f"{i}.png")
+    out, drawn = tmp_path / "poses", tmp_path / "drawn"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tests.pipelines.stand_in"),
+            *(f"--images={folder}", f"--out={out}", f"--draw={drawn}", "--batch=1"),
+        ],
+        cwd=ROOT,
+        env=os.environ | CACHE | {"JAX_PLATFORMS": "cpu"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 200
+    while not (drawn / "0.png").exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(by)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == f"interrupted; {out}: nothing was written"
+    assert not out.exists() and not list(tmp_path.rglob(".writing*"))
+    assert all(Image.open(p).size == (400, 300) for p in drawn.iterdir())
+
+
 BAD = {
     "absent": (["--images={f}/none"], "there is no picture, video or folder"),
     "empty folder": (["--images={f}/empty"], "holds no pictures (.png, "),
     "no picture": (["--images={f}/notes.txt"], "notes.txt: no picture that can be read"),
+    "WebP": (["--images={f}/moving.webp"], "moving.webp: moving pictures of this kind are not read"),
     "skeleton": (["--skeleton=horse"], "unknown skeleton 'horse'; known: openpose_18"),
     "openpose": (["--out={f}/o", "--skeleton=lip_16"], "holds openpose_18 or body_25"),
     "suffix": (["--out={f}/o.txt"], "--out must be a .json file, or a folder"),
@@ -162,6 +195,8 @@ def test_bad_input(flags, says, folder):
     (folder / "empty.json").mkdir()
     (folder / "notes.txt").write_text("no picture")
     save(folder, stand_in.figure()[0], "a.png")
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:])
     before = sorted(folder.iterdir())
     flags = [flag.format(f=folder) for flag in flags]
     result = command("anime_pt.estimate", f"--images={folder}", f"--out={folder}/out.json", *flags)
