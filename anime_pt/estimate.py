@@ -48,7 +48,7 @@ _SKELETON = flags.DEFINE_string(
     None,
     "Set of joints to write, converted by name (default: the format's, or the estimator's for anime_pt).",
 )
-_THRESHOLD = flags.DEFINE_float("threshold", 0.1, "Joints of less confidence are unknown, from 0 to 1.")
+_THRESHOLD = flags.DEFINE_float("threshold", 0.2, "Joints of less confidence are unknown, from 0 to 1.")
 _FLIP = flags.DEFINE_boolean(
     "flip", False, "Also look at the mirror image, and take the mean: twice the time."
 )
@@ -60,7 +60,7 @@ _BATCH = flags.DEFINE_integer("batch", 8, "Figures at once.", 1, 256)
 flags.mark_flags_as_required(["images", "out"])
 
 # Confidence up to which a joint is drawn hollow.
-_SURE = 0.3
+_SURE = 0.4
 
 
 def main(_: Sequence[str]) -> int:
