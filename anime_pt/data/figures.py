@@ -17,8 +17,6 @@ from anime_pt.pose import affine
 from anime_pt.pose.skeletons import Skeleton
 
 Example = dict[str, Any]
-# Free space around a figure, as a share of the picture's side.
-MARGIN = 0.08
 
 
 def box_of(example: Example) -> tuple[float, float, float, float]:
@@ -76,7 +74,7 @@ class Centred(grain.transforms.Map):
             raise ValueError(f"data.eval_style = {self.style!r}; known: {', '.join(styles.UNSEEN)}")
 
     def map(self, example: Example) -> Example:
-        matrix = affine.fit(box_of(example), self.size, MARGIN)
+        matrix = affine.fit(box_of(example), self.size, affine.FIGURE_MARGIN)
         image = crops.warp(example["image"], matrix, self.size)
         points = affine.apply(matrix, in_order(example, self.have, self.want))
         if self.style:
@@ -136,7 +134,7 @@ class Varied(grain.transforms.RandomMap):
             affine.scale(zoom * stretch, zoom / stretch),
             affine.rotate(angle),
             back,
-            affine.fit(box, self.size, MARGIN),
+            affine.fit(box, self.size, affine.FIGURE_MARGIN),
         )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from anime_pt import recipe, train, weights
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
-from anime_pt.data.figures import MARGIN
 from anime_pt.pipelines.figures import Box
 from anime_pt.pose import affine, decoding
 from anime_pt.state import Net
@@ -92,10 +91,10 @@ class Estimator:
         subpixel: bool = True,
         batch: int = 8,
     ):
-        """Takes the recipe of an estimator (with `skeleton`, `stages`, `stride` and `maps`) and its network.
+        """Takes the recipe of an estimator and its network.
 
         Args:
-          algorithm: the recipe.
+          algorithm: the recipe; of it `skeleton`, `stages`, `stride`, `margin`, `border` and `maps`.
           net: the network.
           flip: average the maps of each figure with those of its mirror image.
           scales: average the maps over boxes that are larger by these factors.
@@ -106,6 +105,7 @@ class Estimator:
         self.size = tuple(algorithm.stages[-1].resolution)
         self.batch = batch
         self._net, self._scales = net, tuple(scales)
+        self._margin, self._border = algorithm.margin, algorithm.border
 
         def run(net: Net, images: jax.Array) -> jax.Array:
             total = cover = 0.0
@@ -124,12 +124,14 @@ class Estimator:
 
     def crops(self, image: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """What the network sees of a figure: (scales, h, w, 3) uint8; and the map (2, 3) to its pixels."""
-        matrix = affine.fit(box, self.size, MARGIN)
+        matrix = affine.fit(box, self.size, self._margin)
         h, w = self.size
         about = lambda s: affine.compose(
             affine.translate(w / 2, h / 2), affine.scale(1 / s), affine.translate(-w / 2, -h / 2)
         )
-        cut = [crops.warp(image, affine.compose(about(s), matrix), self.size) for s in self._scales]
+        cut = [
+            crops.warp(image, affine.compose(about(s), matrix), self.size, self._border) for s in self._scales
+        ]
         return np.stack(cut), matrix
 
     def __call__(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -6,6 +6,9 @@ pixel centres at .5, so that a picture of width w reaches from 0 to w.
 
 import numpy as np
 
+# Free space that estimators see around a figure, as a share of the picture's side.
+FIGURE_MARGIN = 0.08
+
 
 def identity() -> np.ndarray:
     return np.eye(2, 3)

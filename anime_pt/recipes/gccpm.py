@@ -23,7 +23,7 @@ from anime_pt.convert import gccpm as convert
 from anime_pt.convert import npz, torch_files
 from anime_pt.metrics import estimation
 from anime_pt.models import gccpm
-from anime_pt.pose import decoding, draw, heatmaps, skeletons
+from anime_pt.pose import affine, decoding, draw, heatmaps, skeletons
 from anime_pt.recipe import Batch, OneStage
 from anime_pt.state import Net, Player, TrainState
 
@@ -106,6 +106,9 @@ class GCCPMRecipe:
                 f"init.start = {config.init.start!r}, init.weights = {config.init.weights!r}: "
                 "mobilenet and human need a file of weights, scratch takes none"
             )
+        # How a figure is to be shown to the network: as in training.
+        is_whole = config.data.view == "gccpm"
+        self.margin, self.border = (0.0, 128) if is_whole else (affine.FIGURE_MARGIN, 255)
         c = config.schedule
         self.stages = (OneStage(tuple(c.resolution), c.batch_size, c.steps),)
         self._tx = optimizer(config.optimizer.learning_rate, config.optimizer.weight_decay)

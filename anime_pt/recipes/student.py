@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from anime_pt import losses, sharding
 from anime_pt.metrics import estimation
 from anime_pt.models import student
-from anime_pt.pose import decoding, draw, skeletons
+from anime_pt.pose import affine, decoding, draw, skeletons
 from anime_pt.recipe import Batch, OneStage
 from anime_pt.state import Net, Player, TrainState
 
@@ -32,6 +32,8 @@ class StudentRecipe:
     """See the module's docstring; its player is `estimator`."""
 
     stride = student.STRIDE
+    # How a figure is to be shown to the network: the free space around it, and what colour that is.
+    margin, border = affine.FIGURE_MARGIN, 255
     notes = estimation.NOTES
 
     def __init__(self, config: ml_collections.ConfigDict):

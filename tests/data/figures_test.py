@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from anime_pt.data import figures, pipeline, styles
+from anime_pt.pose import affine
 from anime_pt.pose.skeletons import AVATAR_20, COCO_17
 from tests.conftest import tiny_config
 
@@ -34,7 +35,10 @@ def test_centred_figures_fill_the_picture_and_joints_stay_on_them():
     out = figures.Centred((128, 96), AVATAR_20, AVATAR_20).map(example())
     assert out["image"].shape == (128, 96, 3) and out["image"].dtype == np.uint8
     rows = np.flatnonzero((out["image"] < 200).any((1, 2)))
-    assert abs(rows[0] - 128 * figures.MARGIN) <= 1.5 and abs(rows[-1] - 128 * (1 - figures.MARGIN)) <= 2
+    assert (
+        abs(rows[0] - 128 * affine.FIGURE_MARGIN) <= 1.5
+        and abs(rows[-1] - 128 * (1 - affine.FIGURE_MARGIN)) <= 2
+    )
     x, y, _ = out["keypoints"][AVATAR_20.index("left_wrist")]
     assert np.abs(out["image"][int(y), int(x)].astype(int) - [230, 20, 20]).max() < 12
     assert np.isnan(out["keypoints"][AVATAR_20.index("right_ear"), :2]).all()

@@ -23,6 +23,7 @@ class ByColour:
     skeleton = COCO_17
     stages = (types.SimpleNamespace(resolution=(256, 192)),)
     stride = 4
+    margin, border = 0.08, 255
 
     def maps(self, net, images):
         """Where the colours are: the share of a cell, smoothed to bumps of at most 1."""
