@@ -10,8 +10,9 @@ The one place that knows what XLA:CPU is slow at, and what beats its convolution
 
 All forms are exact but for rounding and public, and tests hold them equal in value and gradients. Which one
 runs is decided when a function is traced: these on CPU, XLA's own elsewhere. The environment variable
-ANIME_PT_CONVOLUTIONS, `xla` or `rewritten`, decides otherwise. Forward-mode differentiation through
-`winograd` and `depthwise_shifted` is not defined; reverse mode is, to any order.
+ANIME_PT_CONVOLUTIONS, `xla` or `rewritten`, decides otherwise. Where a CPU stands for several devices,
+Winograd's form is left out. Forward-mode differentiation through `winograd` and `depthwise_shifted` is not
+defined; reverse mode is, to any order.
 """
 
 import functools
@@ -55,7 +56,9 @@ def convolve(
     if rewritten() and stride == 1:
         if kernel.shape[:2] == (1, 1):
             return jnp.einsum("bhwi,io->bhwo", x, kernel[0, 0])
-        if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _LEAST_CHANNELS:
+        # Split over devices, tiles would be gathered: XLA exchanges borders for its own convolutions only.
+        alone = jax.device_count() == 1 or os.environ.get(SWITCH) == "rewritten"
+        if alone and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _LEAST_CHANNELS:
             return winograd(x, kernel) if dilation == 1 else _dilated(x, kernel, dilation)
     return convolve_directly(x, kernel, stride=stride, dilation=dilation)
 

@@ -139,6 +139,11 @@ def test_what_does_not_pay_is_left_to_xla(monkeypatch):
 
     assert not uses_xla(32) and not uses_xla(3, size=1)
     assert uses_xla(3) and uses_xla(32, stride=2) and uses_xla(32, size=7)
+    monkeypatch.delenv(conv.SWITCH)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    for devices in (1, 8):
+        monkeypatch.setattr(jax, "device_count", lambda devices=devices: devices)
+        assert uses_xla(32) == (devices > 1)
 
 
 def test_the_form_is_chosen_by_platform_or_by_the_switch(monkeypatch):
