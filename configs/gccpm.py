@@ -54,7 +54,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer.update({"learning_rate": 4e-4 if demo else 4e-5, "weight_decay": 5e-4})
     # The code's, on 100 - PCKh of the first thousand pictures after each epoch.
     config.plateau = ml_collections.ConfigDict({"factor": 0.1, "patience": 5, "threshold": 1e-2})
-    config.plateau.metric = "eval/pckh_lip"
 
     config.data = ml_collections.ConfigDict()
     config.data.name = args.get("dataset", "unity_avatars/procedural_256_styled")
@@ -74,7 +73,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.eval = ml_collections.ConfigDict({"every": 300 if demo else epoch, "batch_size": 32, "samples": 8})
     config.eval.examples = 256 if demo else 1_000
     config.checkpoint = ml_collections.ConfigDict({"every": 300 if demo else epoch, "keep": 2})
-    config.checkpoint.best_metric = "eval/pckh_lip"
+    # OpenPose's joints have no top of the head, which LIP's PCKh is normalised by.
+    config.plateau.metric = "eval/pdj" if config.data.part == "human" else "eval/pckh_lip"
+    config.checkpoint.best_metric = config.plateau.metric
     config.checkpoint.best_mode = "max"
     config.log = ml_collections.ConfigDict({"every": 20 if demo else 50})
     config.mesh = ml_collections.ConfigDict({"data": -1, "spatial": 1, "fsdp_min_size": 0})

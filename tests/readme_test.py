@@ -1,5 +1,6 @@
 """Every block of README.md that is marked as tested runs, in a copy of the repository at an awkward path."""
 
+import json
 import os
 import pathlib
 import re
@@ -84,6 +85,17 @@ def test_rendering(clone):
     for name in ("dance.mp4", "dance.json", "frames/frame_00029.png"):
         assert (clips / name).stat().st_size > 500, name
     assert len(list((clips / "poses").glob("*_keypoints.json"))) == 30
+
+
+def test_estimation(clone):
+    (block,) = blocks("tested estimate")
+    run(["bash", "-euo", "pipefail", "-c", block], clone)
+    names = sorted(p.name for p in (clone / "runs" / "drawings").glob("*.png"))
+    assert len(names) == 30 and [p.name for p in sorted((clone / "runs" / "joints").glob("*.png"))] == names
+    document = json.loads((clone / "runs" / "joints.json").read_text())
+    assert [i["file_name"] for i in document["images"]] == names
+    assert len(document["annotations"]) == 30
+    assert min(a["num_keypoints"] for a in document["annotations"]) >= 12
 
 
 def test_ci_runs_the_readmes_test_command():
