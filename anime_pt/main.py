@@ -27,6 +27,7 @@ def main(_: Sequence[str]) -> None:
     from anime_pt.data import sources
 
     command.keep_compiled()
+    command.keep_memory()
     config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
     if _MODE.value != "train":
         # A run may be evaluated on other data than its own.

@@ -34,7 +34,8 @@ def scale_by_plateau() -> optax.GradientTransformation:
 
     def init(params: Any) -> PlateauState:
         del params
-        return PlateauState(jnp.float32(1.0), jnp.float32(jnp.inf), jnp.int32(0))
+        # Not infinity, by which the loop would know a run that has diverged.
+        return PlateauState(jnp.float32(1.0), jnp.float32(jnp.finfo(jnp.float32).max), jnp.int32(0))
 
     def update(updates: Any, state: PlateauState, params: Any = None) -> tuple[Any, PlateauState]:
         del params

@@ -51,6 +51,11 @@ def test_a_step_moves_all_but_what_the_code_freezes(run):
     assert all(not np.array_equal(a, b) for a, b in zip(stats(before), stats(after), strict=True))
 
 
+def test_a_fresh_state_is_finite(run):
+    """The loop saves nothing else."""
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(run[2].players))
+
+
 def test_missing_joints_have_empty_maps(run):
     r, step, state, _, metrics = run
     batch = make_batch()
