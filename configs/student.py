@@ -22,7 +22,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.recipe = "student"
     config.seed = 0
-    config.skeleton = "avatar_20"
+    # What is learned, and the dataset's; see `data.skeleton`.
+    config.skeleton = args.get("skeleton", "avatar_20")
 
     config.model = ml_collections.ConfigDict({"widths": (64, 128, 192)})
     config.target_sigma = 1.0  # Of the Gaussian around a joint, in cells.
@@ -44,7 +45,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.train_split = "train"
     config.data.eval_split = "validation"  # Characters that training does not see.
     config.data.view = "figure"
-    config.data.skeleton = args.get("skeleton", "avatar_20")  # The dataset's.
+    config.data.skeleton = config.skeleton  # The dataset's; another one is converted by joint names.
     config.data.eval_style = args.get("style", "")
     config.data.threads = 2
     config.data.workers = 0

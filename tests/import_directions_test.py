@@ -50,6 +50,7 @@ ALLOWED = {
     "anime_pt.render": ("anime_pt",),
     "anime_pt.estimate": ("anime_pt",),
     "anime_pt.weights": (
+        "anime_pt.pose",
         "anime_pt.pipelines.estimator",
         "anime_pt.command",
         "anime_pt.recipe",

@@ -135,7 +135,7 @@ def load_pretrained(net: Net, weights: Weights) -> tuple[Net, list[str]]:
     our_stages = 1 + max(map(_stage, paths))
 
     def fits(path: str | None, stages: int) -> bool:
-        return path is None or not (_stage(path) >= stages or (other_maps and _knows_maps(path)))
+        return path is None or not (_stage(path) >= stages or (other_maps and knows_maps(path)))
 
     kept = sorted(path for path in paths if not fits(path, theirs["refinement_stages"]))
     used = {n: x for n, x in weights.items() if fits(tables.target_name(RULES, n), our_stages)}
@@ -152,7 +152,7 @@ def load_backbone(net: Net, weights: Weights) -> Net:
     return _filled(net, tables.convert(MOBILENET_RULES, weights, template))
 
 
-def _knows_maps(path: str) -> bool:
+def knows_maps(path: str) -> bool:
     """Whether a shape depends on the number of maps."""
     return bool(re.search(r"head/maps/|/context/|/residual1/initial/", path))
 

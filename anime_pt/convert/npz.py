@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -33,8 +34,20 @@ def read_meta(path: str | pathlib.Path) -> dict:
         return json.loads(file["meta_json"].item())
 
 
-def fill(net: Net, path: str | pathlib.Path) -> tuple[Net, list[str]]:
+def read_config(path: str | pathlib.Path) -> dict:
+    """The config of the run that a file of ours comes from; raises ValueError if the file has none."""
+    return json.loads(read(path, "config_json")[""].item())
+
+
+def fill(
+    net: Net, path: str | pathlib.Path, left_out: Callable[[str], bool] = lambda name: False
+) -> tuple[Net, list[str]]:
     """A network with the arrays of a file of ours (see `anime_pt.weights`) that have its paths and shapes.
+
+    Args:
+      net: takes them.
+      path: the file.
+      left_out: which paths, such as "cpm/block0/conv/kernel", are not to be taken.
 
     Returns:
       The network, and the names of its parameters and statistics that kept their values.
@@ -52,7 +65,7 @@ def fill(net: Net, path: str | pathlib.Path) -> tuple[Net, list[str]]:
     def filled(kind: str) -> Any:
         def one(key, old):
             new = arrays[kind].get(path_name(key))
-            if new is None or new.shape != old.shape:
+            if new is None or new.shape != old.shape or left_out(path_name(key)):
                 kept.append(f"{kind}/{path_name(key)}")
                 return old
             return np.asarray(new, old.dtype)

@@ -13,7 +13,7 @@ import grain
 import numpy as np
 
 from anime_pt.data import crops, styles
-from anime_pt.pose import affine
+from anime_pt.pose import affine, sequences
 from anime_pt.pose.skeletons import Skeleton
 
 Example = dict[str, Any]
@@ -38,20 +38,18 @@ def box_of(example: Example) -> tuple[float, float, float, float]:
 
 
 def in_order(example: Example, have: Skeleton, want: Skeleton) -> np.ndarray:
-    """The joints of `want` by name; unknown where `have` lacks them."""
+    """The joints of `want` by name, see `sequences.convert`.
+
+    Raises:
+      ValueError: there are not as many as `have` has.
+    """
     points = example["keypoints"]
     if points.shape[0] != len(have):
         raise ValueError(
             f"the dataset has {points.shape[0]} keypoints, {have.name} has {len(have)}: "
             "set config.data.skeleton to the dataset's"
         )
-    if have == want:
-        return points
-    out = np.full((len(want), 3), [np.nan, np.nan, 0], np.float32)
-    for i, name in enumerate(want.keypoints):
-        if name in have.keypoints:
-            out[i] = points[have.index(name)]
-    return out
+    return points if have == want else sequences.convert(points[None], have, want)[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 from anime_pt.metrics import pose
 from anime_pt.pose.skeletons import Skeleton
 
-NOTES = pose.NORMALISERS
+NOTES = {f"eval/{name}": note for name, note in pose.NORMALISERS.items()}
 
 
 def measure(found: Float[Array, "b k 3"], truth: Float[Array, "b k 3"], skeleton: Skeleton) -> dict:
@@ -31,6 +32,13 @@ def measure(found: Float[Array, "b k 3"], truth: Float[Array, "b k 3"], skeleton
     similarity = pose.oks(found, truth, skeleton)
     out["eval/oks"] = similarity, (~jnp.isnan(similarity)).astype(similarity.dtype)
     return out | {"set/oks": similarity, "set/score": found[..., 2].mean(-1)}
+
+
+def names(skeleton: Skeleton) -> list[str]:
+    """Of the metrics that `measure` gives for figures of a skeleton, where the truth knows all joints."""
+    points = jax.ShapeDtypeStruct((1, len(skeleton), 3), jnp.float32)
+    values = jax.eval_shape(lambda a, b: measure(a, b, skeleton), points, points)
+    return [name for name in values if name.startswith("eval/")]
 
 
 def summarise(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:

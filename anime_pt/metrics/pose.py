@@ -29,6 +29,9 @@ NORMALISERS = {
     "pckh_patn": "share of joints within 0.5 x width and height of the box of nose, neck, eyes, ears (PATN)",
     "oks": "mean over joints of exp(-d^2 / (2 area (2 sigma)^2)), COCO's sigmas",
     "ap": "COCO's average precision over OKS .50:.05:.95",
+    "ap50": "COCO's average precision at OKS .50",
+    "ap75": "COCO's average precision at OKS .75",
+    "ar": "COCO's average recall over OKS .50:.05:.95",
 }
 
 _HEAD_BOX = ("nose", "neck", "left_eye", "right_eye", "left_ear", "right_ear")

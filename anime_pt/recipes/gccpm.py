@@ -107,10 +107,16 @@ class GCCPMRecipe:
                 "mobilenet and human need a file of weights, scratch takes none"
             )
         # How a figure is to be shown to the network: as in training.
-        is_whole = config.data.view == "gccpm"
+        is_whole = config.data.get("view", "whole") == "gccpm"
         self.margin, self.border = (0.0, 128) if is_whole else (affine.FIGURE_MARGIN, 255)
         c = config.schedule
         self.stages = (OneStage(tuple(c.resolution), c.batch_size, c.steps),)
+        known = estimation.names(self.skeleton)
+        if config.plateau.metric not in known:
+            raise ValueError(
+                f"plateau.metric = {config.plateau.metric!r} is not measured on {self.skeleton.name}; "
+                f"there are {', '.join(n for n in known if n.count('/') == 1)}"
+            )
         self._tx = optimizer(config.optimizer.learning_rate, config.optimizer.weight_decay)
 
     def init(self, key: jax.Array) -> TrainState:
@@ -139,7 +145,12 @@ class GCCPMRecipe:
             return state
         kept: list[str] = []
         if c.weights.endswith(".npz"):
-            net, kept = npz.fill(player.net, c.weights)
+            if c.start == "mobilenet":
+                raise ValueError(f"{c.weights}: a MobileNet comes in a file of PyTorch's; use init=human")
+            # Maps of other joints would take the places of ours.
+            theirs = npz.read_config(c.weights)["skeleton"]
+            is_other = convert.knows_maps if theirs != self.skeleton.name else lambda name: False
+            net, kept = npz.fill(player.net, c.weights, is_other)
         elif c.start == "mobilenet":
             net = convert.load_backbone(player.net, torch_files.read_state_dict(c.weights))
         else:

@@ -95,13 +95,15 @@ class StudentRecipe:
     def maps(self, net: Net, images: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8 k"]:
         """Where the joints are: like Gaussian heatmaps, about 1 at the place of a sure joint.
 
+        Of one that is surer than it was taught to be, more: cut off, the peak between cells would be lost.
+
         Args:
           net: the estimator.
           images: RGB in [-1, 1].
         """
         (places, absent), _ = net(images)
         found, _ = student.probabilities(places, absent)
-        return jnp.minimum(found * (2 * jnp.pi * self.config.target_sigma**2), 1.0)
+        return found * (2 * jnp.pi * self.config.target_sigma**2)
 
     def eval_step(self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage) -> dict:
         """How far predicted joints are from the true ones; see `metrics.pose`."""

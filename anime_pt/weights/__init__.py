@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 
 from anime_pt import recipe
+from anime_pt.pose import files
 from anime_pt.state import Net
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -64,7 +65,7 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
             arrays = {k: file[k] for k in file.files}
         config = ml_collections.ConfigDict(json.loads(arrays.pop(_CONFIG).item()))
         abstract = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players["estimator"].net
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} holds no weights that can be read: {error}") from error
     wanted = _leaves(abstract)
     differing = sorted(k for k in wanted.keys() | arrays.keys() if _shape(wanted, k) != _shape(arrays, k))
@@ -85,11 +86,11 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
 
 def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net) -> str:
     """Writes a network; returns the file's SHA-256. The same network gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         k: np.asarray(x, np.float16 if x.ndim > 1 else np.float32) for k, x in sorted(_leaves(net).items())
     }
-    np.savez(path, **{_CONFIG: np.array(config.to_json())}, **arrays)
+    with files.whole(path) as unfinished:
+        np.savez(unfinished, **{_CONFIG: np.array(config.to_json())}, **arrays)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anime_pt import recipe, schedules, weights
+from anime_pt.recipes import gccpm
 from configs import gccpm as config_file
 
 
@@ -114,6 +115,57 @@ def test_starts_from_another_run(run, tmp_path):
     config.init.weights = str(tmp_path / "absent.npz")
     with pytest.raises(FileNotFoundError):
         recipe.make(config).pretrained(fresh)
+
+
+def test_maps_of_other_joints_do_not_take_the_places_of_ours(tmp_path):
+    # As many as, but other joints than those of the drawings.
+    config = tiny_config("demo,skeleton=human_art_21")
+    path = tmp_path / "other.npz"
+    theirs = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players["estimator"].net
+    weights.write(path, config, jax.tree.map(lambda x: np.ones(x.shape, x.dtype), theirs))
+    config = tiny_config("demo,skeleton=anime_drawings_21")
+    config.init.update({"start": "human", "weights": str(path)})
+    r = recipe.make(config)
+    fresh = jax.tree.map(lambda x: np.full(x.shape, 7, x.dtype), jax.eval_shape(r.init, jax.random.key(0)))
+    got = r.pretrained(fresh).players["estimator"].net.params
+    assert (got["initial_head"]["maps"]["kernel"] == 7).all()
+    assert (got["initial_head"]["hidden"]["kernel"] == 1).all()
+    assert (got["cpm"]["block0"]["conv"]["kernel"] == 1).all()
+    config.init.start = "mobilenet"
+    with pytest.raises(ValueError, match="comes in a file of PyTorch's"):
+        recipe.make(config).pretrained(fresh)
+
+
+def test_a_mobilenet_fills_the_backbone_alone(monkeypatch):
+    config = tiny_config("demo,init=mobilenet,weights=mobilenet.pth.tar")
+    r = recipe.make(config)
+    fresh = jax.tree.map(lambda x: np.full(x.shape, 7, x.dtype), jax.eval_shape(r.init, jax.random.key(0)))
+    backbone = fresh.players["estimator"].net.params["backbone"]
+    norm = lambda name, n: {
+        f"{name}.{k}": np.ones(n, np.float32) for k in ("weight", "bias", "running_mean", "running_var")
+    }
+    file = {"module.model.0.0.weight": np.ones((32, 3, 3, 3), np.float32)} | norm("module.model.0.1", 32)
+    for i in range(1, 12):
+        inputs, outputs = backbone[f"block{i}"]["pointwise"]["kernel"].shape[2:]
+        name = f"module.model.{i}"
+        file[f"{name}.0.weight"] = np.ones((inputs, 1, 3, 3), np.float32)
+        file[f"{name}.3.weight"] = np.ones((outputs, inputs, 1, 1), np.float32)
+        file |= norm(f"{name}.1", inputs) | norm(f"{name}.4", outputs)
+    file["module.fc.weight"] = np.ones((1000, 1024), np.float32)
+    monkeypatch.setattr(gccpm.torch_files, "read_state_dict", lambda path: file)
+    got = r.pretrained(fresh).players["estimator"].net
+    assert all((x == 1).all() for x in jax.tree.leaves((got.params["backbone"], got.stats["backbone"])))
+    assert all((x == 7).all() for x in jax.tree.leaves(got.params["cpm"]))
+
+
+def test_metrics_that_the_joints_do_not_have_are_refused():
+    config = tiny_config("demo,skeleton=coco_17,dataset=anime_keypoints/coco")
+    config.plateau.metric = "eval/pckh_lip"
+    with pytest.raises(
+        ValueError, match="is not measured on coco_17; there are eval/oks, eval/pckh_patn, eval/pdj"
+    ):
+        recipe.make(config)
+    assert config_file.get_config("skeleton=coco_17").plateau.metric == "eval/pdj"
 
 
 def test_starts_are_named():

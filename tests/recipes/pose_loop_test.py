@@ -1,0 +1,127 @@
+"""The pose estimators through the whole loop: data, steps, evaluation, checkpoint, weights, estimation."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from anime_pt import metric_writer, train, weights
+from anime_pt.models import conv
+from anime_pt.pipelines import estimator
+from configs import gccpm as gccpm_config
+from configs import student as student_config
+from tests.conftest import CACHE, ROOT, TINY
+
+
+def shrunk(config, data_dir):
+    """Three steps of four pictures of 64 x 32."""
+    config.schedule.update({"resolution": (64, 32), "batch_size": 4, "steps": 3})
+    config.data.update({"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False})
+    config.eval.update({"every": 2, "batch_size": 4, "examples": 6, "samples": 2})
+    config.checkpoint.every = 2
+    config.log.every = 1
+    config.mesh.data = 1
+    return config
+
+
+def gccpm(data_dir):
+    config = shrunk(gccpm_config.get_config("demo"), data_dir)
+    config.model.update({"num_channels": 16, "cpm_channels": 16})
+    return config
+
+
+def student(data_dir):
+    config = shrunk(student_config.get_config("demo"), data_dir)
+    config.model.widths = (8, 16, 16)
+    return config
+
+
+@pytest.mark.parametrize("make", [student, gccpm])
+def test_from_data_to_joints(make, data_dir, tmp_path, monkeypatch):
+    """An unbroken run, the same one stopped after a step and continued, and what comes of it."""
+    monkeypatch.setenv(conv.SWITCH, "xla")  # Compiles in a fraction of the time.
+    config, workdir = make(data_dir), tmp_path / "走 run"
+    state = train.train(config, workdir)
+    assert int(state.step) == 3
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    measured = {k: row[k] for row in rows for k in row if k.startswith("eval/")}
+    for name in ("eval/pdj", "eval/pdj/left_wrist", "eval/pckh_lip", "eval/pckh_patn", "eval/oks", "eval/ap"):
+        assert 0 <= measured[name] <= 1, name
+    assert list((workdir / "samples").glob("*.png"))
+
+    fetch = train._Run._fetch
+
+    def interrupt(self, step, metrics):
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return fetch(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train._Run, "_fetch", interrupt)
+        with pytest.raises(train.command.Interrupted, match="stopped at step 2;"):
+            train.train(config, tmp_path / "stopped")
+    continued = train.train(config, tmp_path / "stopped")
+    # Parameters, running statistics, averages, and the optimizer with its plateau.
+    for a, b in zip(_leaves(state), _leaves(continued), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    algorithm, net = estimator.of_run(workdir)
+    path = tmp_path / "weights.npz"
+    weights.write(path, config, net)
+    read_config, read = weights.read(path)
+    assert read_config.recipe == config.recipe
+    picture = np.full((100, 80, 3), 200, np.uint8)
+    for network in (net, read):
+        find = estimator.Estimator(algorithm, network, flip=True, scales=(1.0, 1.1), batch=2)
+        points = find([find.crops(picture, (10, 10, 60, 80))])
+        assert points.shape == (1, 20, 3) and (points[..., 2] <= 1).all()
+
+
+def test_eight_devices_train_the_student_as_one(data_dir, tmp_path):
+    rows = {}
+    for mesh in ((1, 1), (4, 2)):
+        workdir = tmp_path / f"{mesh[0]}x{mesh[1]}"
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.recipes.pose_loop_test",
+                str(data_dir),
+                str(workdir),
+                *map(str, mesh),
+            ],
+            cwd=ROOT,
+            env=os.environ
+            | CACHE
+            | {
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+                conv.SWITCH: "xla",
+            },
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        rows[mesh] = metric_writer.read_metrics(workdir)
+    for one, many in zip(rows[1, 1], rows[4, 2], strict=True):
+        assert one.keys() == many.keys()
+        for name in one.keys() - {"train/images_per_second"}:
+            if name.startswith("train/"):
+                np.testing.assert_allclose(many[name], one[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def _leaves(state):
+    return jax.tree.leaves(state.players)
+
+
+if __name__ == "__main__":
+    folder, workdir, data, spatial = sys.argv[1:]
+    config = student(folder)
+    config.mesh.update({"data": int(data), "spatial": int(spatial)})
+    train.train(config, pathlib.Path(workdir))
