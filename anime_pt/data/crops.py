@@ -33,9 +33,12 @@ def warp(
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         matrix = affine.compose(matrix, affine.scale(w / small[0], h / small[1]))
     colour = (border,) * 4 if isinstance(border, int) else border
-    # OpenCV counts from pixel centres.
-    centred = affine.compose(affine.translate(-0.5, -0.5), matrix, affine.translate(0.5, 0.5))
     out = cv2.warpAffine(
-        image, centred, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=colour
+        image,
+        affine.to_pixel_centres(matrix),
+        size[::-1],
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=colour,
     )
     return out.reshape(*size, *channels)

@@ -2,7 +2,7 @@
 
 The figure is cut out by its box with a margin, as `anime_pt.estimate` does. In training it is also turned,
 scaled, shifted, mirrored, sometimes cut off, drawn in another style (`styles`) and put before another
-background; that takes a `mask`. Pictures without one are moved and scanned only.
+background; that takes a `mask`. Pictures without one are moved, occluded and scanned only.
 """
 
 import dataclasses

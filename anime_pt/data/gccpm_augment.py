@@ -112,9 +112,7 @@ def turned(image: np.ndarray, points: np.ndarray, degrees: float) -> tuple[np.nd
     matrix = affine.compose(
         affine.translate(width / 2, height / 2), affine.rotate(degrees), affine.translate(-w / 2, -h / 2)
     )
-    # OpenCV counts from pixel centres.
-    centred = affine.compose(affine.translate(-0.5, -0.5), matrix, affine.translate(0.5, 0.5))
-    out = cv2.warpAffine(image, centred, (width, height), borderValue=(GREY,) * 3)
+    out = cv2.warpAffine(image, affine.to_pixel_centres(matrix), (width, height), borderValue=(GREY,) * 3)
     return out, affine.apply(matrix, points)
 
 
@@ -127,8 +125,11 @@ def zoomed(image: np.ndarray, points: np.ndarray, factor: float) -> tuple[np.nda
 
 def squared(image: np.ndarray, points: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The picture as large as fits into `size`, in the middle of grey."""
-    factor = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    scaled = cv2.resize(image, (0, 0), fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    height, width = image.shape[:2]
+    factor = min(size[0] / height, size[1] / width)
+    # However narrow, a side keeps one pixel.
+    fx, fy = max(factor, 1 / width), max(factor, 1 / height)
+    scaled = cv2.resize(image, (0, 0), fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
     image, points = _centred(scaled, affine.apply(affine.scale(factor), points), size)
     return image, points.astype(np.float32)
 

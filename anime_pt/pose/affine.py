@@ -66,6 +66,11 @@ def fit(
     return compose(translate(width / 2, height / 2), scale(factor), translate(-x - w / 2, -y - h / 2))
 
 
+def to_pixel_centres(matrix: np.ndarray) -> np.ndarray:
+    """The same map where the centre of the first pixel is 0, 0 in both pictures, as OpenCV counts."""
+    return compose(translate(-0.5, -0.5), matrix, translate(0.5, 0.5))
+
+
 def apply(matrix: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """(..., 2 or more) points, moved; what follows x and y (visibility) stays. NaN stays NaN."""
     out = np.array(keypoints, dtype=np.result_type(keypoints, np.float32))

@@ -55,7 +55,9 @@ def predict(
 def _at_scale(network, image, length, stride, flip) -> Float[np.ndarray, "h w k"]:
     height, width = image.shape[:2]
     ratio = length / max(height, width)
-    scaled = cv2.resize(image, (0, 0), fx=ratio, fy=ratio, interpolation=cv2.INTER_LINEAR)
+    # However narrow, a side keeps one pixel.
+    fx, fy = max(ratio, 1 / width), max(ratio, 1 / height)
+    scaled = cv2.resize(image, (0, 0), fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
     rows, columns = (min(n, length) for n in scaled.shape[:2])
     top, left = (length - rows) // 2, (length - columns) // 2
     square = np.full((1, length, length, image.shape[2]), _GREY, image.dtype)

@@ -29,6 +29,19 @@ def test_pictures_become_squares_amid_grey():
     assert max(darkness_at(out["image"], out["keypoints"])) < 5
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 900), (1200, 2)])
+def test_narrow_pictures_keep_a_pixel(height, width):
+    points = np.full((20, 3), np.nan, np.float32)
+    points[4] = (width / 2, height / 2, 1)
+    example = {"image": np.zeros((height, width, 3), np.uint8), "keypoints": points}
+    out = augment.Squared((256, 256), AVATAR_20, AVATAR_20).map(example)
+    long, short = ("height", "width") if height > width else ("width", "height")
+    rows, columns = np.nonzero((out["image"] == 0).all(-1))
+    sides = {"height": len(set(rows)), "width": len(set(columns))}
+    assert (sides[long], sides[short]) == (256, 1)
+    np.testing.assert_allclose(out["keypoints"][4, :2], 128, atol=1)
+
+
 @pytest.mark.parametrize("degrees", [-40, 0, 25])
 def test_turns_hold_the_whole_picture(degrees):
     e = dotted()
@@ -76,18 +89,24 @@ def test_the_body_is_masked_by_a_convex_piece_of_grey():
 
 def test_joints_stay_on_the_picture_and_change_names_when_mirrored():
     augmented = augment.Augmented((128, 128), AVATAR_20, AVATAR_20)
-    mirrored = 0
+    mirrored = told = 0
     for seed in range(40):
         e = dotted(120, 120, places=((45, 60), (80, 60)))
+        # Right red, left yellow: one channel and two, in whatever order.
+        e["image"][57:64, 42:49], e["image"][57:64, 77:84] = (220, 20, 20), (220, 220, 20)
         out = augmented.random_map(e, np.random.default_rng(seed))
         assert out["image"].shape == (128, 128, 3) and out["keypoints"].dtype == np.float32
         (ax, ay), (bx, by) = out["keypoints"][[4, 7], :2]
-        # From the right wrist to the left one is to the right, unless the picture is mirrored with its names.
-        assert abs(np.degrees(np.arctan2(by - ay, abs(bx - ax)))) < 41
-        mirrored += bx < ax
+        # From the right wrist to the left one is to the right: names change when the picture is mirrored.
+        assert abs(np.degrees(np.arctan2(by - ay, bx - ax))) < 41
         inside = [(p[:2] > 3).all() and (p[:2] < 125).all() for p in out["keypoints"][[4, 7]]]
-        if all(inside):  # Black, or grey where the body is masked; the rest is white.
+        if all(inside):  # A colour, or grey where the body is masked; the rest is white.
             assert all(v < 170 for v in darkness_at(out["image"], out["keypoints"])), seed
+            colours = [out["image"][int(y), int(x)] for x, y in ((ax, ay), (bx, by))]
+            bright = [(c > 120).sum() if np.ptp(c) > 60 else None for c in colours]
+            if None not in bright:
+                assert sorted(bright) == [1, 2], seed
+                told, mirrored = told + 1, mirrored + (bright == [2, 1])
         again = augmented.random_map(e, np.random.default_rng(seed))
         np.testing.assert_array_equal(again["image"], out["image"])
-    assert mirrored == 0
+    assert told > 15 and 0.25 * told < mirrored < 0.75 * told

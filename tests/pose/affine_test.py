@@ -28,6 +28,16 @@ def test_a_box_is_fitted_without_stretching():
     np.testing.assert_allclose(affine.fit((5, 5, 0, 0), (64, 32)), [[32, 0, -144], [0, 32, -128]])
 
 
+def test_pixel_centres_are_whole_numbers_for_others():
+    matrix = affine.compose(affine.translate(3, -2), affine.rotate(30), affine.scale(2, 0.5))
+    whole = np.array([[0.0, 0.0], [5.0, 7.0]])
+    moved = affine.apply(affine.to_pixel_centres(matrix), whole)
+    np.testing.assert_allclose(moved, affine.apply(matrix, whole + 0.5) - 0.5)
+    # Twice as large, the first pixel's centre lies between the first two.
+    np.testing.assert_allclose(affine.to_pixel_centres(affine.scale(2)), [[2, 0, 0.5], [0, 2, 0.5]])
+    np.testing.assert_allclose(affine.to_pixel_centres(affine.mirror(8)), [[-1, 0, 7], [0, 1, 0]])
+
+
 def test_a_flat_map_has_no_way_back():
     with pytest.raises(ValueError, match="cannot be inverted"):
         affine.invert(affine.scale(0))

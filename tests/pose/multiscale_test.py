@@ -26,6 +26,18 @@ def test_maps_have_the_size_and_place_of_the_picture(size):
     np.testing.assert_allclose(maps[inner], image[inner], atol=12)
 
 
+@pytest.mark.parametrize("size", [(2, 2000), (2000, 1)])
+def test_narrow_pictures_keep_a_pixel(size):
+    image = picture(*size)
+    maps = multiscale.predict(brightness, image, side=64)
+    assert maps.shape == image.shape
+    along = 0 if size[1] > size[0] else 1
+    found = maps.max(int(size[1] < size[0]))[[400, 1600], along] - 128
+    # The last of a cell's eight pixels is the picture's; its map is mixed with the grey cell's beside it.
+    wanted = (255 * np.array([0.2, 0.8]) - 128) / 8
+    np.testing.assert_allclose(found / wanted, 0.66, atol=0.03)
+
+
 def test_squares_are_filled_with_grey_and_scaled():
     seen = []
 

@@ -6,7 +6,7 @@ import zlib
 import cv2
 import numpy as np
 
-from anime_pt.pose import skeletons
+from anime_pt.pose import affine, skeletons
 
 # Luma of BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -46,31 +46,27 @@ class Augmentation:
           Image and points. Where the picture ends it goes on in the median colour of its border.
         """
         draw = np.random.default_rng((self.seed, zlib.crc32(name.encode())))
-        angle = np.deg2rad(draw.uniform(-self.rotation, self.rotation))
+        angle = draw.uniform(-self.rotation, self.rotation)
         scale = draw.uniform(1 - self.zoom, 1 + self.zoom)
         mirrored = draw.random() < 0.5
         contrast, saturation = draw.uniform(1 - self.color, 1 + self.color, 2)
         brightness = draw.uniform(-self.color, self.color) * 127.5
 
         height, width = image.shape[:2]
-        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
-        linear = np.array([[cosine, -sine], [sine, cosine]])
         center = box[:2] + box[2:] / 2
-        offset = center - linear @ center
+        matrix = affine.compose(
+            affine.translate(*center), affine.rotate(angle), affine.scale(scale), affine.translate(*-center)
+        )
         if mirrored:
-            linear[0], offset[0] = -linear[0], width - offset[0]
-        moved = points.copy()
-        moved[:, :2] = points[:, :2] @ linear.T + offset
-        if mirrored:
-            moved = moved[skeletons.named(self.skeleton).flip]
+            matrix = affine.compose(affine.mirror(width), matrix)
+            points = points[skeletons.named(self.skeleton).flip]
+        moved = affine.apply(matrix, points)
 
-        # OpenCV counts from the centre of the first pixel.
-        matrix = np.column_stack([linear, offset + linear @ (0.5, 0.5) - 0.5])
         border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
         fill = np.median(border, axis=0).tolist()
         out = cv2.warpAffine(
             image,
-            matrix,
+            affine.to_pixel_centres(matrix),
             (width, height),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
