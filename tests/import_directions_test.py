@@ -57,12 +57,18 @@ ALLOWED = {
         "anime_pt.state",
         "anime_pt.train",
     ),
+    # Files are read below everything else: builders share these.
+    "anime_pt.pipelines.pictures": (),
+    "anime_pt.pipelines.video_reader": (),
     "anime_pt.pipelines": ("anime_pt",),
     "tfds_builders.build": ("anime_pt.command", "tfds_builders"),
     "tfds_builders.export": ("anime_pt.command", "tfds_builders.exports"),
     "tfds_builders.exports": ("anime_pt.data.sources", "anime_pt.pose", "tfds_builders.mmd_pairs.pairs"),
-    # Videos are read in one place, which imports nothing of ours.
-    "tfds_builders": ("anime_pt.pose", "anime_pt.avatars", "anime_pt.pipelines.video_reader"),
+    # Videos and pictures are read in one place each, which imports nothing of ours.
+    "tfds_builders": (
+        *("anime_pt.pose", "anime_pt.avatars"),
+        *("anime_pt.pipelines.pictures", "anime_pt.pipelines.video_reader"),
+    ),
     "configs": ("anime_pt.arguments",),
 }
 FILES = sorted(

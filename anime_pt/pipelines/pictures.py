@@ -1,13 +1,14 @@
 """Pictures in: any size, mode and rotation, as uint8 pixels of limited size.
 
 Pixels are upright (EXIF's rotation is applied), so coordinates are those that a viewer shows. Pictures with a
-side over 4096 pixels are read smaller by a whole factor, which `Picture.factor` says.
+side over 4096 pixels, or what is asked for, are read smaller by a whole factor, which `Picture.factor` says.
 """
 
 import contextlib
 import dataclasses
 import pathlib
 import re
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,8 +69,13 @@ def before_white(image: np.ndarray) -> np.ndarray:
     return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def read(path: pathlib.Path) -> Picture:
-    """The picture in a file, or the first one of several.
+def read(path: pathlib.Path, most_side: int = _MOST_SIDE) -> Picture:
+    """The picture in a file, or the first one of several. Threads may read at the same time.
+
+    Args:
+      path: of the file.
+      most_side: longest side in pixels of what is returned, up to 8192: which files are too large to be read
+        does not depend on it.
 
     Raises:
       PictureError: it is no picture, broken, too small (a side under 16 pixels) or too large.
@@ -77,7 +83,7 @@ def read(path: pathlib.Path) -> Picture:
     with _opened(path) as image:
         _check_size(image)
         whole = image.size
-        factor = -(-max(whole) // _MOST_SIDE)
+        factor = -(-max(whole) // most_side)
         if factor > 1 and image.format in _JPEG:
             image.draft(None, tuple(-(-side // factor) for side in whole))
         drafted = round(max(whole) / max(image.size))
@@ -121,13 +127,15 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts] + [(False, 0, name)]
 
 
+# Pillow's limit is one of the whole process.
+_LIMIT = threading.Lock()
+
+
 @contextlib.contextmanager
 def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever its decoders raise becomes a PictureError."""
-    limit = Image.MAX_IMAGE_PIXELS
     try:
-        Image.MAX_IMAGE_PIXELS = None  # `_check_size` has one of its own.
-        with Image.open(path) as image:
+        with _unlimited(path) as image:
             yield image
     except PictureError:
         raise
@@ -141,8 +149,17 @@ def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.errno is not None:
             raise PictureError(f"cannot be read: {error.strerror}") from error
         raise PictureError(f"broken: {' '.join(str(error).split()) or type(error).__name__}") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _unlimited(path: pathlib.Path) -> Image.Image:
+    """Opened, not yet decoded, whatever its size: `_check_size` has a limit of its own."""
+    with _LIMIT:
+        limit = Image.MAX_IMAGE_PIXELS
+        try:
+            Image.MAX_IMAGE_PIXELS = None
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _check_size(image: Image.Image) -> None:

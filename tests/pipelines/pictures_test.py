@@ -1,5 +1,7 @@
 """Picture files of every mode, and what is no picture."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,6 +80,21 @@ def test_large_pictures_are_read_smaller(suffix, tmp_path):
     columns = read.image.mean((0, 2))
     edge = np.interp(127.5, columns, np.arange(len(columns)) + 0.5)
     assert abs(edge * read.factor - 6000) < read.factor
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_how_large_is_asked_for(suffix, shape, tmp_path):
+    path = saved(tmp_path, Image.fromarray(shape[..., :3]).resize((400, 240), 0), f"photo{suffix}")
+    read = pictures.read(path, 100)
+    assert (read.size, read.factor, read.image.shape) == ((240, 400), 4, (60, 100, 3))
+    np.testing.assert_allclose(read.image[12, 12], (230, 30, 30), atol=10)
+
+
+def test_threads_leave_pillows_limit_alone(shape, tmp_path):
+    path, limit = saved(tmp_path, Image.fromarray(shape)), Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(lambda _: pictures.read(path).size, range(200)))
+    assert sizes == [(24, 40)] * 200 and limit == Image.MAX_IMAGE_PIXELS is not None
 
 
 def test_too_large_and_too_small(tmp_path):

@@ -318,24 +318,51 @@ def test_a_bound_shrinks_as_the_original_build():
 
 
 def test_pictures_are_read_upright_before_white(tmp_path):
-    turned = PIL.Image.new("RGB", (4, 2), "red")
+    turned = PIL.Image.new("RGB", (40, 20), "red")
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    clear = PIL.Image.new("RGBA", (2, 2), (0, 0, 255, 0))
+    clear = PIL.Image.new("RGBA", (20, 20), (0, 0, 255, 0))
     clear.putpixel((0, 0), (0, 0, 255, 255))
     clear.save(tmp_path / "clear.webp", lossless=True)
     clear.quantize(4).save(tmp_path / "palette.png")
-    grey = PIL.Image.fromarray(np.full((2, 2), 0x8000, np.uint16))
+    grey = PIL.Image.fromarray(np.full((20, 20), 0x8000, np.uint16))
     grey.save(tmp_path / "grey.png")
     paths = [str(tmp_path / n) for n in ("turned.png", "clear.webp", "palette.png", "grey.png")]
     sizes = pictures.measure(paths)
-    assert [sizes[p].size for p in paths] == [(2, 4), (2, 2), (2, 2), (2, 2)]
+    assert [sizes[p].size for p in paths] == [(20, 40), (20, 20), (20, 20), (20, 20)]
+    read = lambda path: pictures.part(path, (0, 0, *sizes[path].size), sizes[path].size)
     for path in paths:
-        assert pictures.read(path).shape == (*sizes[path].size[::-1], 3)
-    assert pictures.read(paths[1]).tolist() == [[[0, 0, 255], [255] * 3], [[255] * 3, [255] * 3]]
-    assert pictures.read(paths[2])[1, 1].tolist() == [255] * 3
-    assert pictures.read(paths[3])[0, 0].tolist() == [128] * 3
+        assert read(path).shape == (*sizes[path].size[::-1], 3)
+    assert read(paths[1])[:2, :2].tolist() == [[[0, 0, 255], [255] * 3], [[255] * 3, [255] * 3]]
+    assert read(paths[2])[1, 1].tolist() == [255] * 3
+    assert read(paths[3])[0, 0].tolist() == [128] * 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_parts_of_pictures_of_any_size(tmp_path, suffix):
+    for width in (1000, 9001):
+        image = np.zeros((300, width, 3), np.uint8)
+        image[100:200, width - 200 : width - 100] = 255
+        path = str(tmp_path / f"{width}{suffix}")
+        PIL.Image.fromarray(image).save(path)
+        assert pictures.measure([path])[path].size == (width, 300)
+        crop = (width - 300, 0, width, 300)
+        for size in ((300, 300), (150, 150)):
+            part = pictures.part(path, crop, size)
+            assert part.shape == (*size, 3)
+            rows, columns = (np.flatnonzero(part[..., 0].max(axis) > 127) for axis in (1, 0))
+            side = size[0] / 3
+            for found in (rows, columns):
+                np.testing.assert_allclose((found[0], found[-1] + 1), (side, 2 * side), atol=1)
+
+
+def test_a_picture_that_breaks_later_is_named(tmp_path):
+    path = tmp_path / "1.png"
+    path.write_bytes(b"torn")
+    assert pictures.measure([str(path)])[str(path)].reason == "no picture that can be read"
+    with pytest.raises(OSError, match=r"1\.png is no readable picture any more \(no picture that can"):
+        pictures.part(str(path), (0, 0, 20, 20), (20, 20))
 
 
 @pytest.mark.skipif(not _ASSETS.is_dir(), reason=f"the published annotations are not in {_ASSETS}")

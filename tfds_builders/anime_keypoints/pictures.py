@@ -1,4 +1,4 @@
-"""Pictures of the manual folder: found by post id or by file name, measured, read upright before white."""
+"""Pictures of the manual folder: found by post id or by file name, measured, cut out before white."""
 
 import concurrent.futures
 import dataclasses
@@ -6,21 +6,21 @@ import functools
 import os
 import pathlib
 import re
-import struct
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 from tqdm import tqdm
 
-from tfds_builders.unity_avatars.pictures import before_white
+from anime_pt.pipelines.pictures import PictureError, read
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 # What downloaders make of a post: "1234", "danbooru_1234_0a1b...", "1234_sample", "1234 (1)".
 _POST = re.compile(r"(?:danbooru[ _-]+)?(?:post[ _-]+)?0*(\d+)(?:[ _.-].*)?", re.IGNORECASE | re.ASCII)
-_ORIENTATION = 0x0112  # Exif.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, PIL.Image.DecompressionBombError)
+# Beyond it figures are cut out of smaller versions.
+_MOST_SIDE = 8192
+# To measure: all of a JPEG's data is gone through, but little is computed.
+_LOOK_SIDE = 256
 
 
 def walk(folder: pathlib.Path, suffixes: Collection[str]) -> Iterator[str]:
@@ -91,47 +91,38 @@ def measure(paths: Collection[str]) -> Mapping[str, Measured]:
 
 def _measured(path: str) -> Measured:
     try:
-        with PIL.Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
-            # An eighth of the size has all of a JPEG's data to go through, but little to compute.
-            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
-            image.load()
-    except _BROKEN as error:
-        return Measured(reason=" ".join(str(error).split()) or type(error).__name__)
-    return Measured((height, width) if turned else (width, height))
-
-
-def read(path: str) -> np.ndarray:
-    """An image file as (h, w, 3) uint8 RGB, upright, before white; of an animation the first frame.
-
-    Raises:
-      OSError: it cannot be read.
-    """
-    try:
-        with PIL.Image.open(path) as image:
-            image.load()
-            upright = PIL.ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # Sixteen bits of grey, which `convert` would clip.
-                upright = PIL.Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
-            kind = "RGBA" if upright.has_transparency_data else "RGB"
-            return before_white(np.array(upright.convert(kind)))[0]
-    except _BROKEN as error:
-        raise OSError(f"{path} is no readable picture any more ({error})") from error
+        height, width = read(pathlib.Path(path), _LOOK_SIDE).size
+    except PictureError as error:
+        return Measured(reason=str(error))
+    return Measured((width, height))
 
 
 @functools.lru_cache(maxsize=2)
 def part(path: str, crop: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
-    """A part (left, top, right, bottom) of a picture, resized to (width, height): (h, w, 3) uint8."""
+    """A part (left, top, right, bottom) of a picture, resized to (width, height): (h, w, 3) uint8.
+
+    Upright, before white; of an animation the first frame.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    image, factor = _whole(path)
     left, top, right, bottom = crop
-    image = _whole(path)[top:bottom, left:right]
-    if (right - left, bottom - top) != size:
-        image = np.array(PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS))
-    return image
+    if factor == 1 and (right - left, bottom - top) == size:
+        return image[top:bottom, left:right]
+    box = tuple(place / factor for place in crop)
+    return np.array(PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS, box))
 
 
 # Figures of one picture, and copies of one figure, are written one after another.
-_whole = functools.lru_cache(maxsize=1)(read)
+@functools.lru_cache(maxsize=1)
+def _whole(path: str) -> tuple[np.ndarray, int]:
+    """A picture (h, w, 3), and by which factor it is smaller than its file's."""
+    try:
+        picture = read(pathlib.Path(path), _MOST_SIDE)
+    except PictureError as error:
+        raise OSError(f"{path} is no readable picture any more ({error})") from error
+    return picture.flat, picture.factor
 
 
 def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
