@@ -73,6 +73,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.prefetch = 8
 
     config.eval = ml_collections.ConfigDict({"every": 300 if demo else epoch, "batch_size": 32, "samples": 8})
+    config.eval.flip_test = False  # True: look at the mirror image, too.
     config.eval.examples = 256 if demo else 1_000
     config.checkpoint = ml_collections.ConfigDict({"every": 300 if demo else epoch, "keep": 2})
     # LIP's PCKh is normalised by neck and head, which the joints of COCO and OpenPose lack.

@@ -6,7 +6,8 @@
         Hardware: 2 CPU cores. Time: ten minutes.
 
 Arguments after the colon, in any order: `demo`; `dataset=anime_keypoints/drawings`, with that set's skeleton,
-`skeleton=anime_drawings_21`; `style=halftone`, to evaluate in one of the styles of `anime_pt/data/styles.py`.
+`skeleton=anime_drawings_21`; `weights=anime_pt/weights/student.npz`, to start from the packaged ones;
+`style=halftone`, to evaluate in one of the styles of `anime_pt/data/styles.py`; `steps=...`.
 """
 
 import ml_collections
@@ -16,7 +17,7 @@ from anime_pt import arguments
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The experiment, or a variant; raises ValueError on arguments that are not listed above."""
-    args = arguments.parse(arg, ("demo",), dataset=str, skeleton=str, style=str)
+    args = arguments.parse(arg, ("demo",), dataset=str, skeleton=str, style=str, weights=str, steps=int)
     demo = args["demo"]
 
     config = ml_collections.ConfigDict()
@@ -25,13 +26,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # What is learned, and the dataset's; see `data.skeleton`.
     config.skeleton = args.get("skeleton", "avatar_20")
 
+    config.init = ml_collections.ConfigDict({"weights": args.get("weights", "")})
+
     config.model = ml_collections.ConfigDict({"widths": (64, 128, 192)})
     config.target_sigma = 1.0  # Of the Gaussian around a joint, in cells.
     config.ema_decay = 0.998
 
     config.schedule = ml_collections.ConfigDict()
     config.schedule.resolution = (128, 96) if demo else (256, 192)
-    config.schedule.steps = 1_500 if demo else 11_000
+    config.schedule.steps = args.get("steps", 1_500 if demo else 11_000)
     config.schedule.batch_size = 16
 
     config.optimizer = ml_collections.ConfigDict()
@@ -52,6 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.prefetch = 8
 
     config.eval = ml_collections.ConfigDict({"every": 1_000, "batch_size": 32, "examples": 512, "samples": 8})
+    config.eval.flip_test = False  # True: look at the mirror image, too.
     config.checkpoint = ml_collections.ConfigDict()
     config.checkpoint.every = 1_000
     config.checkpoint.keep = 2

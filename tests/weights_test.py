@@ -12,6 +12,7 @@ from tests.recipes.student_test import tiny_config
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     config = tiny_config()
+    config.data.data_dir = "/home/somebody/data"
     net = jax.jit(recipe.make(config).init)(jax.random.key(0)).players["estimator"].net
     path = tmp_path_factory.mktemp("重み w") / "tiny.npz"
     return config, net, path, weights.write(path, config, net)
@@ -20,6 +21,8 @@ def written(tmp_path_factory):
 def test_what_was_written_is_read(written):
     config, net, path, digest = written
     read_config, read = weights.read(path)
+    assert read_config.data.data_dir == ""
+    read_config.data.data_dir = config.data.data_dir
     assert read_config.to_json() == config.to_json()
     assert jax.tree.structure(read) == jax.tree.structure(net)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), read, net)

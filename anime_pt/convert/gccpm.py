@@ -76,6 +76,8 @@ MOBILENET_RULES = [
     Rule(r"(module\.)?(model\.1[23]|fc)\..*", None),
     *_backbone(r"(?:module\.)?model"),
 ]
+# Paths of parameters whose shapes depend on the number of maps, and their values on the order of the joints.
+KNOWS_MAPS = re.compile(r"head/maps/|/context/|/residual1/initial/")
 
 
 def sizes(weights: Weights) -> dict[str, int]:
@@ -135,7 +137,7 @@ def load_pretrained(net: Net, weights: Weights) -> tuple[Net, list[str]]:
     our_stages = 1 + max(map(_stage, paths))
 
     def fits(path: str | None, stages: int) -> bool:
-        return path is None or not (_stage(path) >= stages or (other_maps and knows_maps(path)))
+        return path is None or not (_stage(path) >= stages or (other_maps and KNOWS_MAPS.search(path)))
 
     kept = sorted(path for path in paths if not fits(path, theirs["refinement_stages"]))
     used = {n: x for n, x in weights.items() if fits(tables.target_name(RULES, n), our_stages)}
@@ -150,11 +152,6 @@ def load_backbone(net: Net, weights: Weights) -> Net:
     """
     template = {"backbone": _merged(net.params["backbone"], net.stats["backbone"])}
     return _filled(net, tables.convert(MOBILENET_RULES, weights, template))
-
-
-def knows_maps(path: str) -> bool:
-    """Whether a shape depends on the number of maps."""
-    return bool(re.search(r"head/maps/|/context/|/residual1/initial/", path))
 
 
 def _stage(path: str) -> int:

@@ -3,8 +3,8 @@
 import dataclasses
 import json
 import pathlib
+import re
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,23 +34,17 @@ def read_meta(path: str | pathlib.Path) -> dict:
         return json.loads(file["meta_json"].item())
 
 
-def read_config(path: str | pathlib.Path) -> dict:
-    """The config of the run that a file of ours comes from; raises ValueError if the file has none."""
-    return json.loads(read(path, "config_json")[""].item())
+def start_from(net: Net, path: str | pathlib.Path, skeleton: str, knows_joints: re.Pattern) -> Net:
+    """A network that starts from a file of ours (see `anime_pt.weights`): arrays of equal paths and shapes.
 
-
-def fill(
-    net: Net, path: str | pathlib.Path, left_out: Callable[[str], bool] = lambda name: False
-) -> tuple[Net, list[str]]:
-    """A network with the arrays of a file of ours (see `anime_pt.weights`) that have its paths and shapes.
+    What does not fit keeps its values; one line says how much.
 
     Args:
-      net: takes them.
+      net: a fresh network.
       path: the file.
-      left_out: which paths, such as "cpm/block0/conv/kernel", are not to be taken.
-
-    Returns:
-      The network, and the names of its parameters and statistics that kept their values.
+      skeleton: name of what the network learns. If the file's is another, what is found by `knows_joints` in
+        a path is not taken: joints would take the places of others.
+      knows_joints: see there.
 
     Raises:
       FileNotFoundError: no such file.
@@ -58,15 +52,18 @@ def fill(
     """
     try:
         arrays = {kind: read(path, f"{kind}/") for kind in ("params", "stats")}
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+        theirs = json.loads(read(path, "config_json")[""].item())["skeleton"]
+    except (zipfile.BadZipFile, EOFError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no weights that can be read: {error}") from error
     kept: list[str] = []
 
     def filled(kind: str) -> Any:
         def one(key, old):
-            new = arrays[kind].get(path_name(key))
-            if new is None or new.shape != old.shape or left_out(path_name(key)):
-                kept.append(f"{kind}/{path_name(key)}")
+            name = path_name(key)
+            new = arrays[kind].get(name)
+            is_other = theirs != skeleton and knows_joints.search(name)
+            if new is None or new.shape != old.shape or is_other:
+                kept.append(f"{kind}/{name}")
                 return old
             return np.asarray(new, old.dtype)
 
@@ -75,4 +72,11 @@ def fill(
     out = dataclasses.replace(net, params=filled("params"), stats=filled("stats"))
     if len(kept) == len(jax.tree.leaves((net.params, net.stats))):
         raise ValueError(f"{path} is of another network: none of its arrays fits")
-    return out, kept
+    report(path, kept)
+    return out
+
+
+def report(path: str | pathlib.Path, kept: list[str]) -> None:
+    """Says what a network starts from, and which of its arrays do not."""
+    where = f"; {len(kept)} arrays do not fit and start fresh, first {kept[0]}" if kept else ""
+    print(f"starting from {path}{where}", flush=True)

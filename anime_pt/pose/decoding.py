@@ -12,6 +12,8 @@ are.
 `maps.decode` is for the pose maps of PSGAN, which have one cell per joint and nothing between.
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -69,6 +71,15 @@ def _vertex(value, best: Int[Array, "*b k"], count: int, peak: Float[Array, "*b 
         middle + 0.5 + jnp.where(bend < 0, (low - high) / (2 * jnp.where(bend < 0, bend, -1)), best - middle)
     )
     return jnp.clip(vertex, best, best + 1)
+
+
+def flip_test(
+    network: Callable[[Float[Array, "b h w 3"]], Float[Array, "b h8 w8 k"]],
+    images: Float[Array, "b h w 3"],
+    flip: np.ndarray,
+) -> Float[Array, "b h8 w8 k"]:
+    """A network's maps of images, averaged with those of their mirror images; see `merge_flipped`."""
+    return merge_flipped(network(images), network(images[..., ::-1, :]), flip)
 
 
 def merge_flipped(

@@ -9,6 +9,7 @@ In Tan's equation 12 the sum is divided by the number of maps: `config.loss = "p
 """
 
 import dataclasses
+import functools
 import re
 from typing import Any, NamedTuple
 
@@ -143,20 +144,15 @@ class GCCPMRecipe:
         c, player = self.config.init, state.players["estimator"]
         if c.start == "scratch":
             return state
-        kept: list[str] = []
         if c.weights.endswith(".npz"):
             if c.start == "mobilenet":
                 raise ValueError(f"{c.weights}: a MobileNet comes in a file of PyTorch's; use init=human")
-            # Maps of other joints would take the places of ours.
-            theirs = npz.read_config(c.weights)["skeleton"]
-            is_other = convert.knows_maps if theirs != self.skeleton.name else lambda name: False
-            net, kept = npz.fill(player.net, c.weights, is_other)
+            net = npz.start_from(player.net, c.weights, self.skeleton.name, convert.KNOWS_MAPS)
         elif c.start == "mobilenet":
             net = convert.load_backbone(player.net, torch_files.read_state_dict(c.weights))
         else:
             net, kept = convert.load_pretrained(player.net, torch_files.read_state_dict(c.weights))
-        where = f"; {len(kept)} arrays do not fit and start fresh, first {kept[0]}" if kept else ""
-        print(f"starting from {c.weights}{where}", flush=True)
+            npz.report(c.weights, kept)
         return state.replace(players={"estimator": dataclasses.replace(player, net=net)})
 
     def train_step(
@@ -206,7 +202,10 @@ class GCCPMRecipe:
         return estimation.measure(self._found(state, batch), batch["keypoints"], self.skeleton)
 
     def _found(self, state: TrainState, batch: Batch) -> Float[Array, "b k 3"]:
-        maps = self.maps(state.players["estimator"].ema_net, sharding.float_images(batch["image"]))
+        network = functools.partial(self.maps, state.players["estimator"].ema_net)
+        images = sharding.float_images(batch["image"])
+        flipped = self.config.eval.get("flip_test", False)
+        maps = decoding.flip_test(network, images, self.skeleton.flip) if flipped else network(images)
         return decoding.decode(maps, self.stride)
 
     def summarise(self, arrays) -> dict[str, float]:

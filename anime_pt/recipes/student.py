@@ -9,6 +9,10 @@ Adam with decoupled weight decay of the kernels; the rate rises, then falls alon
 measured and shipped is the moving average of the parameters.
 """
 
+import dataclasses
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -16,11 +20,15 @@ import optax
 from jaxtyping import Array, Float
 
 from anime_pt import losses, sharding
+from anime_pt.convert import npz
 from anime_pt.metrics import estimation
 from anime_pt.models import student
 from anime_pt.pose import affine, decoding, draw, skeletons
 from anime_pt.recipe import Batch, OneStage
 from anime_pt.state import Net, Player, TrainState
+
+# Which parameters stand for joints in their order.
+_KNOWS_JOINTS = re.compile(r"(places|nowhere)/")
 
 
 def make(config: ml_collections.ConfigDict) -> "StudentRecipe":
@@ -56,8 +64,14 @@ class StudentRecipe:
         return TrainState(jnp.int32(0), {"estimator": player})
 
     def pretrained(self, state: TrainState) -> TrainState:
-        """The state as it is: nothing is read from files."""
-        return state
+        """Weights of the file that `config.init.weights` names, where it names one; see `npz.fill`."""
+        if not self.config.init.weights:
+            return state
+        player = state.players["estimator"]
+        net = npz.start_from(player.net, self.config.init.weights, self.skeleton.name, _KNOWS_JOINTS)
+        # A copy, since donated buffers must not be shared.
+        ema = jax.tree.map(jnp.array, net.params)
+        return state.replace(players={"estimator": dataclasses.replace(player, net=net, ema=ema)})
 
     def train_step(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage
@@ -108,9 +122,14 @@ class StudentRecipe:
     def eval_step(self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage) -> dict:
         """How far predicted joints are from the true ones; see `metrics.pose`."""
         del key, stage
-        images = sharding.float_images(batch["image"])
-        found = decoding.decode(self.maps(state.players["estimator"].ema_net, images), self.stride)
+        found = self._found(state, sharding.float_images(batch["image"]))
         return estimation.measure(found, batch["keypoints"], self.skeleton)
+
+    def _found(self, state: TrainState, images: Float[Array, "b h w 3"]) -> Float[Array, "b k 3"]:
+        network = functools.partial(self.maps, state.players["estimator"].ema_net)
+        flipped = self.config.eval.get("flip_test", False)
+        maps = decoding.flip_test(network, images, self.skeleton.flip) if flipped else network(images)
+        return decoding.decode(maps, self.stride)
 
     def summarise(self, arrays) -> dict[str, float]:
         return estimation.summarise(arrays)
@@ -126,5 +145,5 @@ class StudentRecipe:
         """Columns: the picture; the true skeleton and the one found, over it."""
         del key, stage
         images = sharding.float_images(batch["image"])
-        found = decoding.decode(self.maps(state.players["estimator"].ema_net, images), self.stride)
+        found = self._found(state, images)
         return draw.comparison(images, batch["keypoints"], found, self.skeleton.limb_indices)

@@ -85,7 +85,12 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
 
 
 def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net) -> str:
-    """Writes a network; returns the file's SHA-256. The same network gives the same bytes."""
+    """Writes a network; returns the file's SHA-256. The same network gives the same bytes.
+
+    The config goes in without the folder that the data was in.
+    """
+    config = config.copy_and_resolve_references()
+    config.data.data_dir = ""
     arrays = {
         k: np.asarray(x, np.float16 if x.ndim > 1 else np.float32) for k, x in sorted(_leaves(net).items())
     }

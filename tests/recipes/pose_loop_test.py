@@ -2,16 +2,16 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 
 import jax
 import numpy as np
+import optax
 import pytest
 
-from anime_pt import metric_writer, train, weights
+from anime_pt import recipe, sharding, train, weights
 from anime_pt.models import conv
 from anime_pt.pipelines import estimator
 from configs import gccpm as gccpm_config
@@ -83,45 +83,66 @@ def test_from_data_to_joints(make, data_dir, tmp_path, monkeypatch):
         assert points.shape == (1, 20, 3) and (points[..., 2] <= 1).all()
 
 
-def test_eight_devices_train_the_student_as_one(data_dir, tmp_path):
-    rows = {}
-    for mesh in ((1, 1), (4, 2)):
-        workdir = tmp_path / f"{mesh[0]}x{mesh[1]}"
-        result = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tests.recipes.pose_loop_test",
-                str(data_dir),
-                str(workdir),
-                *map(str, mesh),
-            ],
-            cwd=ROOT,
-            env=os.environ
-            | CACHE
-            | {
-                "JAX_PLATFORMS": "cpu",
-                "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-                conv.SWITCH: "xla",
-            },
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
-        rows[mesh] = metric_writer.read_metrics(workdir)
-    for one, many in zip(rows[1, 1], rows[4, 2], strict=True):
-        assert one.keys() == many.keys()
-        for name in one.keys() - {"train/images_per_second"}:
-            if name.startswith("train/"):
-                np.testing.assert_allclose(many[name], one[name], rtol=2e-3, atol=2e-4, err_msg=name)
+def test_eight_devices_find_the_gradients_of_one():
+    """With batch normalisation over the global batch, and rows of pictures split."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.recipes.pose_loop_test"],
+        cwd=ROOT,
+        env=os.environ
+        | CACHE
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            conv.SWITCH: "xla",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["devices"] == 8 and found["leaves"] > 20
+    assert found["loss"] < 1e-6 and found["gradients"] < 1e-4 and found["statistics"] < 1e-4
 
 
 def _leaves(state):
     return jax.tree.leaves(state.players)
 
 
+def _differences() -> dict[str, float]:
+    """Largest relative differences between one step on one device and on eight, four by two."""
+    rng = np.random.default_rng(0)
+    joints = np.concatenate([rng.uniform(2, 30, (4, 20, 2)), np.ones((4, 20, 1))], -1).astype(np.float32)
+    batch = {"image": rng.integers(0, 256, (4, 128, 32, 3), dtype=np.uint8), "keypoints": joints}
+    config = student_config.get_config("demo")
+    config.model.widths = (8, 16, 16)
+    config.schedule.update({"resolution": (128, 32), "batch_size": 4, "steps": 3})
+    # A step of plain gradient descent is the gradient.
+    r = recipe.make(config)
+    r._tx = optax.sgd(1.0)
+    out = []
+    for data, spatial in ((1, 1), (4, 2)):
+        mesh = sharding.make_mesh(data, spatial)
+        with jax.set_mesh(mesh):
+            everywhere = sharding.replicated(mesh)
+            state = jax.jit(r.init, out_shardings=everywhere)(jax.random.key(0))
+            step = jax.jit(lambda s, b: r.train_step(s, b, jax.random.key(0), r.stages[0]))
+            after, metrics = step(state, sharding.put_batch(mesh, batch))
+            before, net = state.players["estimator"].net, after.players["estimator"].net
+            gradients = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), before.params, net.params)
+            out.append((gradients, jax.device_get(net.stats), float(metrics["train/loss"])))
+    norm = np.linalg.norm
+    apart = lambda i: max(
+        float(norm(a - b) / norm(b))
+        for a, b in zip(jax.tree.leaves(out[1][i]), jax.tree.leaves(out[0][i]), strict=True)
+    )
+    return {
+        "devices": jax.device_count(),
+        "leaves": len(jax.tree.leaves(out[0][0])),
+        "loss": abs(out[1][2] / out[0][2] - 1),
+        "gradients": apart(0),
+        "statistics": apart(1),
+    }
+
+
 if __name__ == "__main__":
-    folder, workdir, data, spatial = sys.argv[1:]
-    config = student(folder)
-    config.mesh.update({"data": int(data), "spatial": int(spatial)})
-    train.train(config, pathlib.Path(workdir))
+    print(json.dumps(_differences()))

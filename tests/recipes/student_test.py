@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from anime_pt import evaluate, losses, recipe
+from anime_pt import evaluate, losses, recipe, weights
 from anime_pt.pose import decoding
 from configs import student as config_file
 
 
-def tiny_config():
-    config = config_file.get_config("demo")
+def tiny_config(arg="demo"):
+    config = config_file.get_config(arg)
     config.model.widths = (8, 16, 16)
     config.schedule.update({"resolution": (64, 32), "steps": 150, "batch_size": 4})
     config.optimizer.update({"learning_rate": 1e-2, "warmup_steps": 5})
@@ -100,6 +100,37 @@ def test_what_is_measured():
     assert "0.2 x the distance from left hip to right shoulder" in lines[0] and "OKS .50" in lines[1]
     summary = r.summarise({"set/oks": np.array([1.0, 0.0]), "set/score": np.array([0.9, 0.1])})
     assert 0.49 < summary["eval/ap"] < 0.52
+
+
+def test_it_starts_from_weights_and_keeps_joints_apart(tmp_path, capsys):
+    path, config = tmp_path / "start.npz", tiny_config()
+    full = lambda value, recipe_: jax.tree.map(
+        lambda x: np.full(x.shape, value, x.dtype), jax.eval_shape(recipe_.init, jax.random.key(0))
+    )
+    weights.write(path, config, full(1, recipe.make(config)).players["estimator"].net)
+    for skeleton, of_joints in (("avatar_20", 1), ("anime_drawings_21", 7)):
+        config = tiny_config(f"demo,skeleton={skeleton},weights={path}")
+        r = recipe.make(config)
+        player = r.pretrained(full(7, r)).players["estimator"]
+        assert (player.net.params["level"]["before"]["first"]["conv"]["kernel"] == 1).all()
+        assert (player.net.stats["stem"]["norm"]["mean"] == 1).all()
+        for part in ("places", "nowhere"):
+            assert (player.net.params[part]["kernel"] == of_joints).all(), skeleton
+        jax.tree.map(np.testing.assert_array_equal, player.ema, player.net.params)
+    assert "4 arrays do not fit and start fresh, first params/nowhere/bias" in capsys.readouterr().out
+
+
+def test_the_flip_test_swaps_left_and_right():
+    """Of a network that finds a joint wherever the picture is dark, sides exchanged in the mirror."""
+    images = jnp.ones((1, 16, 24, 3)).at[:, 4, 3].set(-1.0)
+
+    def network(x):
+        dark = (1 - x[..., :1]) / 2
+        return jnp.concatenate([dark, dark * (x[:, :, :12].min() < 0)], -1)
+
+    maps = decoding.flip_test(network, images, np.array([1, 0]))
+    assert maps.shape == (1, 16, 24, 2)
+    np.testing.assert_allclose(maps[0, 4, 3], [0.5, 1.0])
 
 
 def test_sizes_that_do_not_fit_are_refused():
