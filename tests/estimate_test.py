@@ -91,6 +91,7 @@ def test_formats_and_options(folder, tmp_path):
     assert not estimate(folder, tmp_path / "coco.json", "--flip", "--scales=0.9,1.1")
     document = json.loads((tmp_path / "coco.json").read_bytes())
     assert document["images"] == [{"id": 1, "file_name": "a.png", "width": 400, "height": 300}]
+    assert document["info"] == {"description": "keypoints of pictures"}
     (annotation,) = document["annotations"]
     assert 0.8 < annotation["score"] <= 1 and len(annotation["keypoint_scores"]) == 17
     np.testing.assert_allclose(annotation["bbox"], (63, 40, 99, 203), atol=4)

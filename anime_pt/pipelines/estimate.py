@@ -14,6 +14,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from anime_pt.pipelines import figures, pictures, video_reader
@@ -21,6 +22,9 @@ from anime_pt.pipelines.estimator import Estimator
 from anime_pt.pose import coco, formats
 from anime_pt.pose.sequences import People, PoseSequence, unknown
 from anime_pt.pose.skeletons import COCO_17, Skeleton
+
+# Of pixels that wait for their joints.
+_MOST_BYTES = 1 << 28
 
 
 @dataclasses.dataclass
@@ -34,7 +38,7 @@ class Estimate:
       box: of the figure.
       error: why there are no joints, or "".
       remarks: what one should know of the joints.
-      image: (h, w, 3) uint8 where asked for.
+      image: (h, w, 3) uint8 where asked for; of a picture, only if it shows a figure.
       factor: by which `image` is smaller than the picture.
     """
 
@@ -57,33 +61,44 @@ def of_pictures(
       estimator: the network.
       paths: of the pictures.
       threshold: joints of less confidence are unknown.
-      keep: keep the pictures' pixels.
+      keep: keep the pixels of pictures with a figure.
     """
+    return _estimated(estimator, (_of_picture(estimator, path, keep) for path in paths), threshold)
 
-    def found():
-        for path in paths:
-            out = Estimate(path.name)
-            try:
-                if path.suffix.lower() in pictures.MOVING:
-                    raise pictures.PictureError("a video; give it on its own")
-                picture = pictures.read(path)
-                out.size, out.factor = picture.size, picture.factor
-                figure = figures.find(picture.image)
-            except (pictures.PictureError, figures.NoFigureError, MemoryError) as error:
-                out.error = str(error) or "too large for this machine's memory"
-                figure = None
-            if out.size and keep:
-                out.image = picture.flat
-            if figure is None:
-                yield out, None
-                continue
-            out.remarks = _remarks(figure)
-            if pictures.is_moving(path):
-                out.remarks += ("a moving picture, of which the first frame was taken; give it on its own",)
-            out.box = tuple(out.factor * v for v in figure.box)
-            yield out, estimator.crops(picture.flat, figure.box)
 
-    return _estimated(estimator, found(), threshold)
+def _of_picture(estimator: Estimator, path: pathlib.Path, keep: bool) -> tuple[Estimate, Any]:
+    """All but the joints of one picture, and what the network is to see of it; None if there is no figure."""
+    out = Estimate(path.name)
+    try:
+        if path.suffix.lower() in pictures.MOVING:
+            raise pictures.PictureError("a video; give it on its own")
+        picture = pictures.read(path)
+        # Looks for a second frame, which may be torn.
+        moving = pictures.is_moving(path)
+        out.size, out.factor = picture.size, picture.factor
+        figure = figures.find(picture.image)
+        flat = picture.flat
+        part = estimator.crops(flat, figure.box)
+    except (pictures.PictureError, figures.NoFigureError) as error:
+        out.error = str(error)
+        return out, None
+    except (MemoryError, cv2.error) as error:
+        out.error = _failure(error)
+        return out, None
+    out.remarks = _remarks(figure)
+    if moving:
+        out.remarks += ("a moving picture, of which the first frame was taken; give it on its own",)
+    out.box = tuple(out.factor * v for v in figure.box)
+    if keep:
+        out.image = flat
+    return out, part
+
+
+def _failure(error: Exception) -> str:
+    # OpenCV has an error of its own where memory ends.
+    if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
+        return "too large for this machine's memory"
+    return f"cannot be processed: {' '.join(str(error).split())}"
 
 
 def of_video(
@@ -167,8 +182,8 @@ def steady(boxes: Sequence[figures.Box | None], index: int, reach: int) -> figur
 
 
 def _estimated(estimator: Estimator, found: Iterable[tuple[Estimate, Any]], threshold: float):
-    """Fills in the joints, a batch at a time."""
-    waiting, parts = [], []
+    """Fills in the joints, a batch at a time, or fewer where their pictures are large."""
+    waiting, parts, held = [], [], 0
 
     def ready():
         points = iter(estimator(parts)) if parts else iter(())
@@ -181,9 +196,12 @@ def _estimated(estimator: Estimator, found: Iterable[tuple[Estimate, Any]], thre
         waiting.append((out, part is not None))
         if part is not None:
             parts.append(part)
-        if len(parts) == estimator.batch or len(waiting) == 4 * estimator.batch:
+        if out.image is not None:
+            held += out.image.nbytes
+        full = len(parts) == estimator.batch or len(waiting) == 4 * estimator.batch
+        if full or held >= _MOST_BYTES:
             yield from ready()
-            waiting, parts = [], []
+            waiting, parts, held = [], [], 0
     yield from ready()
 
 

@@ -28,7 +28,7 @@ def read(path: pathlib.Path, fps: float = 30.0) -> People:
 
     Args:
       path: file.
-      fps: frames per second, which the format does not say; `info.fps` wins, which `write` adds.
+      fps: frames per second, which the format does not say; `info.fps` wins, which `write` adds for a clip.
 
     Raises:
       FileNotFoundError: nothing there.
@@ -103,7 +103,8 @@ def write(
 ) -> None:
     """Writes one annotation for each figure of which a joint is seen or hidden.
 
-    Joints outside the picture are not labelled, as in COCO.
+    Joints outside the picture are not labelled, as in COCO. Frames with names are pictures, which have no
+    frames per second.
 
     Args:
       path: of the file.
@@ -134,8 +135,12 @@ def write(
         # COCO counts joints from 1 here.
         "skeleton": (skeleton.limb_indices + 1).tolist(),
     }
+    if names or any(people.names):
+        info = {"description": "keypoints of pictures"}
+    else:
+        info = {"description": "keypoints of a clip", "fps": people.fps}
     document = {
-        "info": {"description": "keypoints of a clip", "fps": people.fps},
+        "info": info,
         "licenses": [],
         "images": images,
         "annotations": annotations,

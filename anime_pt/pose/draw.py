@@ -65,7 +65,9 @@ def over(
     """Skeletons over paled pictures, both in [-1, 1]; see `draw_skeleton`. Joints outside are left out."""
     h, w = images.shape[1:3]
     side = max(h, w)
-    drawn = draw_skeleton(keypoints, limbs, side)[:, :h, :w]
+    # The drawing is square: what is inside of it may be outside the picture.
+    inside = maps.present(keypoints, (h, w))[..., None]
+    drawn = draw_skeleton(jnp.where(inside, keypoints, jnp.nan), limbs, side)[:, :h, :w]
     return jnp.where((drawn < 0.999).any(-1, keepdims=True), drawn, 0.4 * images + 0.6)
 
 

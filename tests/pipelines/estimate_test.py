@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import cv2
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt.pipelines import estimate, estimator, overlay, video
+from anime_pt.pipelines import estimate, estimator, figures, overlay, pictures, video
 from anime_pt.pose.skeletons import COCO_17
 from tests.pipelines import stand_in
 
@@ -135,6 +136,86 @@ def test_what_is_wrong_is_said_of_each_picture(find, tmp_path):
     assert [len(f) for f in people.frames] == [1, 0, 0, 1, 1, 1]
     boxes = estimate.boxes(list(by_name.values()))
     assert boxes.shape == (6, 4) and (boxes[1] == 0).all() and boxes[2:].min(0)[2] > 50
+
+
+def test_a_gif_that_is_torn_in_its_second_frame(find, tmp_path):
+    frames = [Image.fromarray(stand_in.figure(left=60 + i)[0][..., :3]) for i in range(2)]
+    path = tmp_path / "torn.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = path.read_bytes()
+    with Image.open(path) as image:
+        image.seek(1)
+        second = image.tile[0].offset
+    # In the middle of what says where the second frame is.
+    path.write_bytes(data[: data.rindex(b",", 0, second) + 4])
+    assert pictures.read(path).size == (300, 400)
+    found = list(estimate.of_pictures(find, [path, saved(tmp_path, stand_in.figure()[0], "b.png")], 0.1))
+    assert found[0].error.startswith("broken: ") and found[0].points is None
+    close(found[1].points, stand_in.figure()[1])
+    assert estimate.people(found, COCO_17).names == ["b.png"]
+
+
+def all_at(place):
+    """In place of the network: every joint is there."""
+    return lambda self, parts: np.full((len(parts), 17, 3), (*place, 0.9), np.float32)
+
+
+def out_of_memory(*_):
+    raise MemoryError("Unable to allocate 3.1 GiB")
+
+
+FAILURES = {
+    "OpenCV's memory": (
+        lambda *_: cv2.resize(np.zeros((4, 4, 3), np.uint8), (2**30, 2**30)),
+        "too large for this machine's memory",
+    ),
+    "memory": (out_of_memory, "too large for this machine's memory"),
+    "OpenCV": (lambda *_: cv2.resize(np.zeros((0, 4), np.uint8), (2, 2)), "cannot be processed: OpenCV"),
+}
+
+
+@pytest.mark.parametrize("place", [(figures, "find"), (pictures, "before_white"), (estimator.crops, "warp")])
+@pytest.mark.parametrize(("fail", "says"), FAILURES.values(), ids=FAILURES)
+def test_what_ends_one_picture_leaves_the_others(place, fail, says, find, tmp_path, monkeypatch):
+    image, _ = stand_in.figure()
+    paths = [saved(tmp_path, image.repeat(2, 0), "tall.png"), saved(tmp_path, image, "good.png")]
+    sizes, whole = [], getattr(*place)
+
+    def fails_first(*args):
+        sizes.append(args[0].shape)
+        return (whole if len(sizes) > 1 else fail)(*args)
+
+    monkeypatch.setattr(estimator.Estimator, "__call__", all_at((70, 80)))
+    monkeypatch.setattr(*place, fails_first)
+    tall, good = estimate.of_pictures(find, paths, 0.1, keep=True)
+    assert sizes[0][0] == 600
+    assert tall.error.startswith(says) and "\n" not in tall.error
+    assert (tall.points, tall.box, tall.image) == (None, None, None)
+    assert not good.error and good.image.shape == (300, 400, 3)
+    np.testing.assert_array_equal(good.points[:, :2], [(70, 80)] * 17)
+
+
+def test_few_pixels_are_held(tmp_path, monkeypatch):
+    blank = saved(tmp_path, np.full((300, 400, 3), 255, np.uint8), "blank.png")
+    drawing, looked = saved(tmp_path, stand_in.figure()[0]), []
+    find = finder()
+    find.batch = 4
+    monkeypatch.setattr(estimator.Estimator, "__call__", all_at((70, 80)))
+
+    def first(paths, keep):
+        looked.clear()
+        paths = (looked.append(path) or path for path in paths)
+        estimates = estimate.of_pictures(find, paths, 0.1, keep)
+        one = next(estimates)
+        count = len(looked)
+        assert 1 + sum(1 for _ in estimates) == len(looked) == 9
+        return one.image is not None, count
+
+    assert first([drawing] * 9, True) == (True, 4)
+    monkeypatch.setattr(estimate, "_MOST_BYTES", 2 * 300 * 400 * 3)
+    assert first([drawing] * 9, True) == (True, 2)
+    assert first([drawing] * 9, False) == (False, 4)
+    assert first([blank] * 5 + [drawing] * 4, True) == (False, 7)
 
 
 def test_unsure_joints_and_those_outside_are_unknown(find, tmp_path):

@@ -68,6 +68,23 @@ def test_boxes_and_names_that_are_known_are_written(poses, tmp_path):
     assert formats.read_people(tmp_path / "a.json").names == ["x.png", "y.png", "z.png"]
 
 
+def test_pictures_are_no_clip(poses, tmp_path):
+    info = lambda: json.loads((tmp_path / "a.json").read_bytes())["info"]
+    coco.write(tmp_path / "a.json", poses)
+    assert info() == {"description": "keypoints of a clip", "fps": 24}
+    coco.write(tmp_path / "a.json", poses.as_people())
+    assert info() == {"description": "keypoints of a clip", "fps": 24}
+    for pictures in ((poses, ["x.png", "y.png", "z.png"]), (poses.as_people(["x.png", "y.png", "z.png"]),)):
+        coco.write(tmp_path / "a.json", *pictures)
+        assert info() == {"description": "keypoints of pictures"}
+        assert coco.read(tmp_path / "a.json", 12.0).fps == 12
+    # As files were written that said it of pictures, too.
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    document["info"]["fps"] = 30.0
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert coco.read(tmp_path / "a.json", 12.0).fps == 30
+
+
 def test_a_frame_outside_the_picture_has_no_annotation(poses, tmp_path):
     poses.keypoints[1, :, 0] += 500
     formats.write(tmp_path / "a.json", poses, "coco")

@@ -106,3 +106,20 @@ def test_drawing_scales_with_the_frame():
     image = draw.draw_skeleton(points, np.array([[0, 1]]), 16, size=(160, 160), width=2.0)
     small = draw.draw_skeleton(points / 10, np.array([[0, 1]]), 16, width=2.0)
     np.testing.assert_allclose(image, small, atol=1e-6)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_over_a_picture_that_is_not_square(turned):
+    limbs = np.array([[0, 1], [2, 3]])
+    points = keypoints((4, 8.5, 1), (28, 8.5, 1), (4, 40, 1), (60, 40, 1))
+    images = jnp.zeros((1, 64, 32, 3))
+    if turned:
+        points, images = points[..., [1, 0, 2]], images.swapaxes(1, 2)
+    drawn = draw.over(images, points, limbs)
+    assert drawn.shape == images.shape
+    if turned:
+        drawn = drawn.swapaxes(1, 2)
+    np.testing.assert_allclose(drawn[0, 8, 16], draw.limb_colours(2)[0], atol=1e-5)
+    np.testing.assert_allclose(drawn[0, 16:], 0.6, atol=1e-6, err_msg="x = 60 is outside, though below 64")
+    inside = draw.over(images, points.at[0, 3].set(points[0, 1]), limbs)
+    assert (np.asarray(inside.swapaxes(1, 2) if turned else inside)[0, 20:24] != 0.6).any()
