@@ -5,7 +5,9 @@ import pathlib
 import numpy as np
 
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
+from anime_pt.data import styles
 from anime_pt.metric_writer import save_image
+from anime_pt.pipelines import estimator, figures, overlay
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders.mmd_pairs import human
 
@@ -52,6 +54,20 @@ def motion(seed: int, columns: int = 8) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def joints(seeds: tuple[int, ...] = (920_001, 920_004, 920_006, 920_007)) -> np.ndarray:
+    """What the packaged estimator finds on characters, and in styles, that it has not been trained on."""
+    finder = estimator.Estimator(*estimator.packaged(), flip=True, batch=1)
+    tiles = []
+    for i, (seed, style) in enumerate(zip(seeds, styles.UNSEEN, strict=True)):
+        rng = np.random.default_rng(i)
+        plain = figure(seed, poses.sample(rng), rng.uniform(-30, 30))
+        drawn = styles.UNSEEN[style](plain.astype(np.float32) / 255, rng)
+        drawn = (drawn * 255).round().astype(np.uint8)
+        (points,) = finder([finder.crops(drawn, figures.find(drawn).box)])
+        tiles += [drawn, overlay.keypoints(drawn, points, AVATAR_20)]
+    return np.concatenate(tiles, 1)
+
+
 def main() -> None:
     rng = np.random.default_rng(9)
     cast = [figure(s, poses.sample(rng), rng.uniform(-35, 35)) for s in SEEDS]
@@ -63,6 +79,7 @@ def main() -> None:
     rows.append(np.concatenate(row, 1))
     save_image(HERE / "characters.png", np.concatenate(rows))
     save_image(HERE / "motion.png", motion(4))
+    save_image(HERE / "joints.png", joints())
 
 
 if __name__ == "__main__":
