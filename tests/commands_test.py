@@ -120,7 +120,10 @@ def test_workdir_without_a_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["unity_avatar/procedural_64"], "there is no dataset 'unity_avatar'; known: mmd_pairs"),
+        (
+            ["unity_avatar/procedural_64"],
+            "there is no dataset 'unity_avatar'; known: anime_keypoints, mmd_pairs",
+        ),
         (["unity_avatars/procedural_65"], "has no config 'procedural_65'"),
         (["unity_avatars/procedural_64", "--set=pose=3"], "use field=value with one of"),
         (["unity_avatars/procedural_64", "--set=poses=many"], "poses is of type int"),

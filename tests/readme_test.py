@@ -113,7 +113,11 @@ def test_ci_runs_the_readmes_test_command():
 
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)h#][^)]*)\)", README):
-        assert (ROOT / target).exists(), target
+        path, _, heading = target.partition("#")
+        assert (ROOT / path).exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(), re.MULTILINE)
+            assert heading in {h.lower().replace(" ", "-") for h in headings}, target
 
 
 def test_keypoint_order_is_the_codes():

@@ -42,7 +42,7 @@ def student(data_dir):
     return config
 
 
-@pytest.mark.parametrize("make", [student, gccpm])
+@pytest.mark.parametrize("make", [student, pytest.param(gccpm, marks=pytest.mark.slow)])
 def test_from_data_to_joints(make, data_dir, tmp_path, monkeypatch):
     """An unbroken run, the same one stopped after a step and continued, and what comes of it."""
     monkeypatch.setenv(conv.SWITCH, "xla")  # Compiles in a fraction of the time.
