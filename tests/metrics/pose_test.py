@@ -243,6 +243,6 @@ def test_average_precision_without_some_figures():
 
 
 def test_each_metric_says_its_normaliser():
-    assert pose.NORMALISERS.keys() == {*"pdj pckh_lip pckh_patn oks ap ap50 ap75 ar".split()}
+    assert pose.NORMALISERS.keys() == {*["pdj", "pckh_lip", "pckh_patn", "oks", "ap", "ap50", "ap75", "ar"]}
     assert "left hip to right shoulder" in pose.NORMALISERS["pdj"]
     assert len(set(pose.NORMALISERS.values())) == 8
