@@ -6,7 +6,7 @@
         Hardware: one accelerator. Time: the paper gives none. Number to expect: Tan's Table 1, in 100 - PCKh:
         17.65 from MobileNet, 26 to 32 from people; not reproduced here, for want of its drawings.
     python -m anime_pt.main --config=configs/gccpm.py:demo --workdir=runs/gccpm_demo
-        Hardware: 2 CPU cores. Time: ten minutes. Number to expect: PDJ 0.31, from people 0.41 (docs/results.md).
+        Hardware: 2 CPU cores. Time: ten minutes. Number to expect: PDJ 0.31, from people 0.41.
 
 Arguments after the colon, in any order: `demo`; `init=...`, `weights=...` (or a file of `anime_pt.weights`);
 `stages=1`, refinement stages; `dataset=anime_keypoints/drawings_augmented`, `skeleton=anime_drawings_21`, its
