@@ -1,5 +1,6 @@
 """A trained estimator of poses: read from a run, and applied to figures whose boxes are known."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -111,10 +112,8 @@ class Estimator:
             total = cover = 0.0
             for scale, part in zip(self._scales, images, strict=True):
                 part = part.astype(jnp.float32) / 127.5 - 1
-                maps = algorithm.maps(net, part)
-                if flip:
-                    mirrored = algorithm.maps(net, part[:, :, ::-1])
-                    maps = decoding.merge_flipped(maps, mirrored, self.skeleton.flip)
+                network = functools.partial(algorithm.maps, net)
+                maps = decoding.flip_test(network, part, self.skeleton.flip if flip else None)
                 total += _scaled(maps, scale)
                 cover += _scaled(jnp.ones_like(maps[:1, ..., :1]), scale)
             maps = total / jnp.maximum(cover, 1e-3)

@@ -76,9 +76,14 @@ def _vertex(value, best: Int[Array, "*b k"], count: int, peak: Float[Array, "*b 
 def flip_test(
     network: Callable[[Float[Array, "b h w 3"]], Float[Array, "b h8 w8 k"]],
     images: Float[Array, "b h w 3"],
-    flip: np.ndarray,
+    flip: np.ndarray | None,
 ) -> Float[Array, "b h8 w8 k"]:
-    """A network's maps of images, averaged with those of their mirror images; see `merge_flipped`."""
+    """A network's maps of images, averaged with those of their mirror images; see `merge_flipped`.
+
+    `flip` None leaves the mirror images out.
+    """
+    if flip is None:
+        return network(images)
     return merge_flipped(network(images), network(images[..., ::-1, :]), flip)
 
 

@@ -204,9 +204,8 @@ class GCCPMRecipe:
     def _found(self, state: TrainState, batch: Batch) -> Float[Array, "b k 3"]:
         network = functools.partial(self.maps, state.players["estimator"].ema_net)
         images = sharding.float_images(batch["image"])
-        flipped = self.config.eval.get("flip_test", False)
-        maps = decoding.flip_test(network, images, self.skeleton.flip) if flipped else network(images)
-        return decoding.decode(maps, self.stride)
+        flip = self.skeleton.flip if self.config.eval.get("flip_test", False) else None
+        return decoding.decode(decoding.flip_test(network, images, flip), self.stride)
 
     def summarise(self, arrays) -> dict[str, float]:
         return estimation.summarise(arrays)

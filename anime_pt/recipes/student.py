@@ -127,9 +127,8 @@ class StudentRecipe:
 
     def _found(self, state: TrainState, images: Float[Array, "b h w 3"]) -> Float[Array, "b k 3"]:
         network = functools.partial(self.maps, state.players["estimator"].ema_net)
-        flipped = self.config.eval.get("flip_test", False)
-        maps = decoding.flip_test(network, images, self.skeleton.flip) if flipped else network(images)
-        return decoding.decode(maps, self.stride)
+        flip = self.skeleton.flip if self.config.eval.get("flip_test", False) else None
+        return decoding.decode(decoding.flip_test(network, images, flip), self.stride)
 
     def summarise(self, arrays) -> dict[str, float]:
         return estimation.summarise(arrays)
