@@ -1,8 +1,8 @@
 """One figure in the middle of a picture: what a pose estimator is trained and measured on.
 
 The figure is cut out by its box with a margin, as `anime_pt.estimate` does. In training it is also turned,
-scaled, shifted, mirrored, sometimes cut off, drawn in another style (`styles`) and put before another
-background; that takes a `mask`. Pictures without one are moved, occluded and scanned only.
+scaled, shifted, mirrored, sometimes stretched in places or cut off, drawn in another style (`styles`) and put
+before another background; that takes a `mask`. Pictures without one are moved, occluded and scanned only.
 """
 
 import dataclasses
@@ -99,16 +99,22 @@ class Varied(grain.transforms.RandomMap):
     def random_map(self, example: Example, rng: np.random.Generator) -> Example:
         points = in_order(example, self.have, self.want)
         box = box_of(example)
-        if rng.random() < 0.12:
+        if rng.random() < 0.18:
             box = _part(box, rng)
         matrix = self._placed(box, rng)
         if rng.random() < 0.5:
             matrix = affine.compose(affine.mirror(self.size[1]), matrix)
             points = points[self.want.flip]
         points = affine.apply(matrix, points).astype(np.float32)
-        image = crops.warp(example["image"], matrix, self.size).astype(np.float32) / 255
-        if "mask" in example:
-            alpha = crops.warp(example["mask"], matrix, self.size, border=0).astype(np.float32) / 255
+        image = crops.warp(example["image"], matrix, self.size)
+        alpha = crops.warp(example["mask"], matrix, self.size, border=0) if "mask" in example else None
+        if rng.random() < 0.3:
+            stretch = _Stretch(self.size, rng)
+            points = stretch.points(points)
+            image, alpha = stretch.picture(image), alpha if alpha is None else stretch.picture(alpha)
+        image = image.astype(np.float32) / 255
+        if alpha is not None:
+            alpha = alpha.astype(np.float32) / 255
             # The dataset's figures stand before white.
             colours = np.clip((image - (1 - alpha)) / np.maximum(alpha, 0.05), 0, 1)
             colours = styles.restyle(colours, alpha, rng)
@@ -134,6 +140,38 @@ class Varied(grain.transforms.RandomMap):
             back,
             affine.fit(box, self.size, affine.FIGURE_MARGIN),
         )
+
+
+class _Stretch:
+    """Rows and columns made wider here and narrower there: large heads, short legs, broad chests.
+
+    The picture's sides stay where they are, and so does what lies outside of them.
+    """
+
+    def __init__(self, size: tuple[int, int], rng: np.random.Generator):
+        self._edges = [np.arange(n + 1.0) for n in size]
+        self._moved = []
+        for n in size:
+            widths = np.exp(np.interp(np.linspace(0, 4, n), np.arange(5), rng.normal(0, 0.45, 5)))
+            self._moved.append(np.concatenate([[0.0], np.cumsum(widths)]) * n / widths.sum())
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Joints (k, 3), moved."""
+        out = points.copy()
+        for column, axis in ((0, 1), (1, 0)):
+            at, edges = points[:, column], self._edges[axis]
+            inside = (at >= 0) & (at <= edges[-1])
+            out[inside, column] = np.interp(at[inside], edges, self._moved[axis])
+        return out
+
+    def picture(self, image: np.ndarray) -> np.ndarray:
+        """(h, w, c) uint8, moved alike."""
+        y, x = (
+            (np.interp(edges[:-1] + 0.5, moved, edges) - 0.5).astype(np.float32)
+            for edges, moved in zip(self._edges, self._moved, strict=True)
+        )
+        x, y = np.meshgrid(x, y)
+        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(image.shape)
 
 
 def _part(box: tuple[float, float, float, float], rng: np.random.Generator) -> tuple[float, ...]:

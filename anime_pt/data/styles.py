@@ -26,8 +26,11 @@ def restyle(colours: Image, alpha: Image, rng: np.random.Generator) -> Image:
     """
     if rng.random() < 0.2:
         colours = _line_width(colours, alpha, rng)
-    if rng.random() < 0.08:
+    kind = rng.random()
+    if kind < 0.1:
         colours = line_art(colours, alpha, rng.uniform(0.0, 0.7))
+    elif kind < 0.17:
+        colours = _flat(colours, alpha, rng)
     else:
         if rng.random() < 0.6:
             colours = _palette(colours, rng)
@@ -36,6 +39,10 @@ def restyle(colours: Image, alpha: Image, rng: np.random.Generator) -> Image:
             colours = np.round(colours * levels) / levels
     if rng.random() < 0.3:
         colours = colours * _shading(colours.shape, rng)
+    if rng.random() < 0.12:
+        colours = _random_filter(colours, rng)
+    if rng.random() < 0.12:
+        colours = colours * _texture(colours.shape, rng)
     if rng.random() < 0.15:
         colours = np.repeat(colours @ np.float32([[0.299], [0.587], [0.114]]), 3, axis=-1)
     return np.clip(colours, 0, 1)
@@ -56,6 +63,39 @@ def line_art(colours: Image, alpha: Image, fill: float) -> Image:
     outline = alpha[..., 0] - cv2.GaussianBlur(alpha[..., 0], (0, 0), 1.0)
     lines = np.clip(1 + 6 * np.minimum(edges, 0) - 2 * np.maximum(outline, 0), 0, 1)[..., None]
     return lines * (1 - fill + fill * over_white)
+
+
+def _flat(colours: Image, alpha: Image, rng: np.random.Generator) -> Image:
+    """Nearly one colour, often a dark one: untextured models, silhouettes, figures in the shade."""
+    middle = (colours * alpha).sum((0, 1)) / max(float(alpha.sum()), 1.0)
+    paint = rng.random(3) * rng.uniform(0.05, 1.0)
+    return np.float32(paint) + np.float32(rng.uniform(0.02, 0.35)) * (colours - middle)
+
+
+def _random_filter(colours: Image, rng: np.random.Generator) -> Image:
+    """Mixed with what a small random linear filter makes of it, of equal mean and spread.
+
+    Shapes stay, colours and textures change; after Xu et al. 2021, "Robust and Generalizable Visual
+    Representation Learning via Random Convolutions", section 3.
+    """
+    size = int(rng.choice([1, 3, 5]))
+    kernel = rng.normal(0, 1, (3, 3, size, size)).astype(np.float32)
+    out = np.stack(
+        [sum(cv2.filter2D(colours[..., i], -1, taps[i]) for i in range(3)) for taps in kernel], axis=-1
+    )
+    out = (out - out.mean()) / max(float(out.std()), 1e-3) * colours.std() + colours.mean()
+    share = np.float32(rng.uniform(0.3, 1.0))
+    return np.clip(share * out + (1 - share) * colours, 0, 1)
+
+
+def _texture(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
+    """(h, w, 1 or 3): cloth, grain and blots, from one to a dozen pixels large."""
+    h, w = shape[:2]
+    cell = np.exp(rng.uniform(0, np.log(12)))
+    channels = 3 if rng.random() < 0.4 else 1
+    field = rng.random((int(h / cell) + 2, int(w / cell) + 2, channels)).astype(np.float32)
+    field = cv2.resize(field, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, channels)
+    return 1 - np.float32(rng.uniform(0.15, 0.7)) * field
 
 
 def _palette(colours: Image, rng: np.random.Generator) -> Image:

@@ -91,6 +91,23 @@ def test_joints_move_with_varied_pictures(monkeypatch):
     assert 8 < mirrored < 32
 
 
+def test_stretched_pictures_and_joints_move_alike():
+    y, x = np.mgrid[:256, :192] + 0.5
+    # A picture whose colours say where each pixel was.
+    image = np.stack([y / 256 * 255, x / 192 * 255, 0 * x], -1).astype(np.uint8)
+    points = np.float32([[20, 30, 1], [100, 200, 1], [-5, 90, 1], [np.nan, np.nan, 0], [192, 256, 1]])
+    for seed in range(5):
+        stretch = figures._Stretch((256, 192), np.random.default_rng(seed))
+        moved, picture = stretch.points(points), stretch.picture(image)
+        assert np.abs(moved[:2, :2] - points[:2, :2]).max() > 1
+        for was, now in zip(points[:2], moved[:2], strict=True):
+            red, green, _ = picture[int(now[1]), int(now[0])] / 255
+            assert abs(red * 256 - was[1]) < 3 and abs(green * 192 - was[0]) < 3
+        np.testing.assert_allclose(
+            moved[2:], [[-5, moved[2, 1], 1], [np.nan, np.nan, 0], [192, 256, 1]], rtol=1e-6
+        )
+
+
 @pytest.mark.parametrize("name", styles.UNSEEN)
 def test_unseen_styles_change_the_picture_the_same_way_each_time(name):
     plain = figures.Centred((128, 96), AVATAR_20, AVATAR_20).map(example())
