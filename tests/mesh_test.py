@@ -16,18 +16,18 @@ def runs(data_dir, tmp_path_factory):
     def run(data, spatial, fsdp_min_size=0):
         config = tiny_config(data_dir)
         for name, column in config.schedule.items():
-            config.schedule[name] = column[:2]
-        config.schedule.resolutions = (8, 16)
+            config.schedule[name] = column[:1]
+        config.schedule.resolutions = (16,)
         config.mesh.update({"data": data, "spatial": spatial, "fsdp_min_size": fsdp_min_size})
         workdir = tmp_path_factory.mktemp("mesh")
         result = command("anime_pt.main", f"--workdir={workdir}", *flags_of(config), XLA_FLAGS=EIGHT)
         assert result.returncode == 0, result.stderr
         return metric_writer.read_metrics(workdir)
 
-    return {"1x1": run(1, 1), "8x1": run(8, 1), "4x2": run(4, 2), "2x4 fsdp": run(2, 4, 256)}
+    return {"1x1": run(1, 1), "4x2": run(4, 2), "2x4 fsdp": run(2, 4, 256)}
 
 
-@pytest.mark.parametrize("mesh", ["8x1", "4x2", "2x4 fsdp"])
+@pytest.mark.parametrize("mesh", ["4x2", "2x4 fsdp"])
 def test_meshes_agree(runs, mesh):
     for one, many in zip(runs["1x1"], runs[mesh], strict=True):
         assert one.keys() == many.keys()
