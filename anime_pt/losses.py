@@ -47,6 +47,53 @@ def gradient_penalty(
     return jnp.mean(jnp.square(norms - target))
 
 
+def least_squares(features: Float[Array, "..."], real: bool) -> Float[Array, ""]:
+    """LSGAN (Mao et al. 2017): the mean squared distance from 1 (real) or 0."""
+    return jnp.mean(jnp.square(features - real))
+
+
+def binary_cross_entropy(logits: Float[Array, "..."], real: bool) -> Float[Array, ""]:
+    """The mean of `-log(p)` (real) or `-log(1 - p)`, p the sigmoid of each logit."""
+    return jnp.mean(jax.nn.softplus(-logits if real else logits))
+
+
+def product_cross_entropy(
+    appearance_logits: Float[Array, "*any"], shape_logits: Float[Array, "*any"], real: bool
+) -> Float[Array, ""]:
+    """`binary_cross_entropy` of the product of two discriminators' probabilities.
+
+    PATN's papers score a picture by that product; their code adds two losses, which is the same for `real`.
+    A fake is told as soon as one of the two tells it.
+    """
+    log_p = jax.nn.log_sigmoid(appearance_logits) + jax.nn.log_sigmoid(shape_logits)
+    if real:
+        return -jnp.mean(log_p)
+    # log(1 - p), from the odds of 1 - p: (1 + e^-a) (1 + e^-b) - 1.
+    log_odds = jnp.logaddexp(
+        jnp.logaddexp(-appearance_logits, -shape_logits), -appearance_logits - shape_logits
+    )
+    return jnp.mean(jax.nn.softplus(-log_odds))
+
+
+def l1(x: Float[Array, "*any"], target: Float[Array, "*any"]) -> Float[Array, ""]:
+    """The mean absolute difference."""
+    return jnp.mean(jnp.abs(x - target))
+
+
+def perceptual(
+    features: Callable[[Float[Array, "b h w c"]], Float[Array, "b h2 w2 f"]],
+    images: Float[Array, "b h w c"],
+    target: Float[Array, "b h w c"],
+) -> Float[Array, ""]:
+    """`l1` of two pictures' features (Johnson et al. 2016; PATN takes VGG-19's relu1_2).
+
+    Args:
+      features: of a network that is not trained.
+      images, target: what it takes; the target gets no gradient.
+    """
+    return l1(features(images), jax.lax.stop_gradient(features(target)))
+
+
 def place_cross_entropy(
     places: Float[Array, "b h w k"],
     absent: Float[Array, "b k"],

@@ -46,12 +46,18 @@ def rewritten() -> bool:
 
 
 def convolve(
-    x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, stride: int = 1, dilation: int = 1
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "k k i o"],
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padded: bool = False,
 ) -> Float[Array, "b h2 w2 o"]:
     """A convolution with zeros around: `ceil(h / stride)` rows come out of `h`.
 
     The padding is `dilation * (k - 1) / 2` on every side, for odd k, as in torch; with stride 2 and an even
-    side that differs from "SAME", which pads after the last row only.
+    side that differs from "SAME", which pads after the last row only. With `padded` the input has as much
+    around it already, of whatever kind.
     """
     if rewritten() and stride == 1:
         if kernel.shape[:2] == (1, 1):
@@ -59,34 +65,50 @@ def convolve(
         # Split over devices, tiles would be gathered: XLA exchanges borders for its own convolutions only.
         alone = jax.device_count() == 1 or os.environ.get(SWITCH) == "rewritten"
         if alone and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _LEAST_CHANNELS:
-            return winograd(x, kernel) if dilation == 1 else _dilated(x, kernel, dilation)
-    return convolve_directly(x, kernel, stride=stride, dilation=dilation)
+            if dilation == 1:
+                return winograd(x, kernel, 0 if padded else 1)
+            if not padded:
+                return _dilated(x, kernel, dilation)
+    return convolve_directly(x, kernel, stride=stride, dilation=dilation, padded=padded)
 
 
 def convolve_directly(
-    x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, stride: int = 1, dilation: int = 1
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "k k i o"],
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padded: bool = False,
 ) -> Float[Array, "b h2 w2 o"]:
     """`convolve` as XLA's convolution."""
     return jax.lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        _padding(kernel, dilation),
+        "VALID" if padded else _padding(kernel, dilation),
         rhs_dilation=(dilation, dilation),
         dimension_numbers=_DIMENSIONS,
     )
 
 
-@jax.custom_vjp
-def winograd(x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "b h w o"]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def winograd(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"], border: int = 1
+) -> Float[Array, "b h2 w2 o"]:
     """`convolve` by F(2 x 2, 3 x 3): every 2 x 2 outputs from 16 products per pair of channels.
 
     Its gradients keep the input only, not the four times larger transformed one, and are of the same form.
+
+    Args:
+      x, kernel: see `convolve`.
+      border: zeros around the input, 0 to 2.
     """
     b, h, w, _ = x.shape
-    tall, wide = -(-h // 2), -(-w // 2)
-    # Cells of 2 x 2 with a border of one pixel: tile t is made of cells t and t + 1.
-    padded = jnp.pad(x, ((0, 0), (1, 2 * tall + 1 - h), (1, 2 * wide + 1 - w), (0, 0)))
+    height, width = h + 2 * border - 2, w + 2 * border - 2
+    tall, wide = -(-height // 2), -(-width // 2)
+    # Cells of 2 x 2: tile t is made of cells t and t + 1.
+    ends = (2 * (cells + 1) - side - border for cells, side in ((tall, h), (wide, w)))
+    padded = jnp.pad(x, ((0, 0), *((border, end) for end in ends), (0, 0)))
     cells = padded.reshape(b, tall + 1, 2, wide + 1, 2, x.shape[-1])
     weights = _product(_KERNEL, _not_before(x, kernel).reshape(9, *kernel.shape[2:]))
     size = 16 * tall * wide * sum(kernel.shape[2:]) * x.dtype.itemsize
@@ -97,17 +119,17 @@ def winograd(x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"]) -> Flo
         # What is in flight for the whole batch would not stay in the cache.
         groups = cells.reshape(b // group, group, *cells.shape[1:])
         out = jax.lax.map(lambda cells: _tiles(cells, weights), groups)
-    return out.reshape(b, 2 * tall, 2 * wide, kernel.shape[-1])[:, :h, :w]
+    return out.reshape(b, 2 * tall, 2 * wide, kernel.shape[-1])[:, :height, :width]
 
 
-def _winograd_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple]:
-    return winograd(x, kernel), (x, kernel)
+def _winograd_forward(x: jax.Array, kernel: jax.Array, border: int) -> tuple[jax.Array, tuple]:
+    return winograd(x, kernel, border), (x, kernel)
 
 
-def _winograd_backward(saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _winograd_backward(border: int, saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    of_kernel = jax.linear_transpose(lambda kernel: winograd.fun(x, kernel), kernel)
-    return winograd(gradient, kernel[::-1, ::-1].swapaxes(2, 3)), *of_kernel(gradient)
+    of_kernel = jax.linear_transpose(lambda kernel: winograd.fun(x, kernel, border), kernel)
+    return winograd(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 2 - border), *of_kernel(gradient)
 
 
 winograd.defvjp(_winograd_forward, _winograd_backward)
@@ -163,6 +185,24 @@ def _dilated(
     x = winograd(x.reshape(-1, tall, wide, inputs), kernel)
     x = x.reshape(b, dilation, dilation, tall, wide, -1).transpose(0, 3, 1, 4, 2, 5)
     return x.reshape(b, tall * dilation, wide * dilation, -1)[:, :h, :w]
+
+
+def transposed(x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "b h2 w2 o"]:
+    """A transposed convolution of stride 2 to twice the size: torch's with padding 1 and output padding 1.
+
+    It convolves the input with a zero after every row and column, one more before the first, and one after
+    the last. (torch's kernel is this one mirrored in both directions.)
+    """
+    return transposed_directly(x, kernel)
+
+
+def transposed_directly(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"]
+) -> Float[Array, "b h2 w2 o"]:
+    """`transposed` as XLA's convolution."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), ((1, 2), (1, 2)), lhs_dilation=(2, 2), dimension_numbers=_DIMENSIONS
+    )
 
 
 def depthwise(

@@ -135,8 +135,41 @@ def _normalised_backward(epsilon, saved, gradients):
 _normalised.defvjp(_normalised_forward, _normalised_backward)
 
 
+class InstanceNorm(nnx.Module):
+    """Normalises every channel of every example over its pixels: torch's `InstanceNorm2d` as it comes.
+
+    That is without parameters and without running statistics; called like `BatchNorm`.
+    """
+
+    def __init__(self, *, epsilon: float = 1e-5):
+        self.epsilon = epsilon
+
+    def __call__(self, x: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b h w c"]:
+        del train
+        one, zero = (make(x.shape[-1:], x.dtype) for make in (jnp.ones, jnp.zeros))
+        return jax.vmap(lambda x: _normalised(x, one, zero, self.epsilon)[0])(x)
+
+
+def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 c"]:
+    """`size` more pixels on every side, mirrored at the outermost pixels' centres.
+
+    Raises:
+      ValueError: a side has no more than `size` pixels.
+    """
+    if size >= min(x.shape[1:3]):
+        raise ValueError(f"cannot mirror {size} pixels of {x.shape[1]} x {x.shape[2]}: use larger images")
+    return jnp.pad(x, ((0, 0), (size, size), (size, size), (0, 0)), mode="reflect")
+
+
+def dropout(x: Float[Array, "..."], rate: float, key: jax.Array | None) -> Float[Array, "..."]:
+    """Sets a share of `rate` of the elements to zero and scales the others up; without a key, none."""
+    if key is None or not rate:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
 class Conv(nnx.Module):
-    """A convolution of odd size with zeros around; see `conv.convolve`.
+    """A convolution of odd size with zeros around, or the mirrored picture; see `conv.convolve`.
 
     Initial values are torch's defaults, kernel and bias both U(-1, 1) / sqrt(fan_in): for the kernel He's
     uniform one with a = sqrt(5).
@@ -151,6 +184,7 @@ class Conv(nnx.Module):
         stride: int = 1,
         dilation: int = 1,
         bias: bool = True,
+        reflect: bool = False,
         rngs: nnx.Rngs,
     ):
         bound = 1 / math.sqrt(size * size * inputs)
@@ -158,9 +192,30 @@ class Conv(nnx.Module):
         self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if bias else None
         self.stride = stride
         self.dilation = dilation
+        self.reflect = reflect
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
-        x = conv.convolve(x, self.kernel[...], stride=self.stride, dilation=self.dilation)
+        if self.reflect:
+            x = reflect_pad(x, self.dilation * (self.kernel.shape[0] // 2))
+        x = conv.convolve(
+            x, self.kernel[...], stride=self.stride, dilation=self.dilation, padded=self.reflect
+        )
+        return x if self.bias is None else x + self.bias[...]
+
+
+class ConvTranspose(nnx.Module):
+    """A 3 x 3 convolution that doubles the size; see `conv.transposed`.
+
+    Initial values are torch's defaults, for which the fan-in of a transposed convolution counts outputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
+        bound = 1 / math.sqrt(9 * outputs)
+        self.kernel = nnx.Param(_uniform(rngs, (3, 3, inputs, outputs), bound))
+        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if bias else None
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+        x = conv.transposed(x, self.kernel[...])
         return x if self.bias is None else x + self.bias[...]
 
 
