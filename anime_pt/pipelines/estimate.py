@@ -118,6 +118,8 @@ def of_video(
                     out.remarks = _remarks(figure)
                 except figures.NoFigureError as error:
                     out.error = str(error)
+                except (MemoryError, cv2.error) as error:
+                    out.error = _failure(error)
                 yield out
         except video_reader.VideoError as error:
             yield Estimate("", error=str(error))
