@@ -21,7 +21,11 @@ ALLOWED = {
     "anime_pt.convert": ("anime_pt.models", "anime_pt.state"),
     "anime_pt.avatars": ("anime_pt.pose",),
     # A dataset that is rendered when it is read has no files: its builder is asked instead.
-    "anime_pt.data": ("anime_pt.pose", "tfds_builders.registry", "tfds_builders.live"),
+    # Pairs that were published lie beside a dataset.
+    "anime_pt.data": (
+        *("anime_pt.pose", "tfds_builders.registry", "tfds_builders.live"),
+        "tfds_builders.pose_transfer.pairs",
+    ),
     "anime_pt.metrics": ("anime_pt.pose",),
     "anime_pt.recipe": ("anime_pt.state", "anime_pt.recipes"),
     "anime_pt.recipes": tuple(

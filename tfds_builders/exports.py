@@ -21,8 +21,8 @@
     pairs-SPLIT.csv                           from,to: frames of one character in one costume
     SPLIT.lst                                 the names
 
-Pictures are the stored PNG files, byte for byte. The data card, which has the licences, goes along. The
-folder appears when it is complete.
+Pictures are the stored files, byte for byte: .png, or .jpg where a dataset keeps JPEG. The data card, which
+has the licences, goes along. The folder appears when it is complete.
 """
 
 import json
@@ -99,6 +99,10 @@ def _skeleton(count: int) -> Skeleton:
     raise ValueError(f"keypoints of {count} joints are of no known skeleton")
 
 
+def _suffix(picture: bytes) -> str:
+    return ".jpg" if picture.startswith(b"\xff\xd8") else ".png"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(v) for name, v in value.items()}
@@ -169,8 +173,8 @@ def _coco(split: Split, folder: pathlib.Path, image: str) -> None:
     annotations.mkdir(exist_ok=True)
     names, points, boxes = [], [], []
     for name, example in split:
-        (images / f"{name}.png").write_bytes(example[view])
-        names.append(f"{name}.png")
+        names.append(name + _suffix(example[view]))
+        (images / names[-1]).write_bytes(example[view])
         points.append(example[view.removesuffix("image") + "keypoints"])
         mask = example.get(view.removesuffix("image") + "mask")
         boxes += [] if mask is None else [_box(mask)]
@@ -193,11 +197,10 @@ def _imagefolder(split: Split, folder: pathlib.Path) -> None:
         for name, example in split:
             row = {}
             for view in split.views:
-                file, key = (
-                    (f"{name}.png", "file_name")
-                    if len(split.views) == 1
-                    else (f"{name}_{view}.png", f"{view}_file_name")
+                stem, key = (
+                    (name, "file_name") if len(split.views) == 1 else (f"{name}_{view}", f"{view}_file_name")
                 )
+                file = stem + _suffix(example[view])
                 (images / file).write_bytes(example[view])
                 row[key] = file
             row |= split.small(example)
@@ -217,13 +220,13 @@ def _patn(split: Split, folder: pathlib.Path, image: str, count: int, seed: int)
             raise ValueError(
                 "patn needs pairs, and this dataset does not say which character a picture shows"
             )
-        (images / f"{name}.png").write_bytes(example[view])
+        names.append(name + _suffix(example[view]))
+        (images / names[-1]).write_bytes(example[view])
         points = example[view.removesuffix("image") + "keypoints"][order, :2]
         # Comparisons with NaN are false.
         inside = ((points >= 0) & (points < (width, height))).all(1)
         x, y = np.where(inside[:, None], np.floor(points), -1).astype(int).T.tolist()
-        names.append(f"{name}.png")
-        rows.append(f"{name}.png: {y}: {x}")
+        rows.append(f"{names[-1]}: {y}: {x}")
         if inside[trunk].all():
             whole.append(len(names) - 1)
             # The human of a pair is one person through a motion.

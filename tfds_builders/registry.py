@@ -15,7 +15,14 @@ _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 def names() -> list[str]:
     """The datasets that can be built."""
-    return sorted(m.name for m in pkgutil.iter_modules(tfds_builders.__path__) if m.ispkg)
+    return sorted(m.name for m in pkgutil.iter_modules(tfds_builders.__path__) if m.ispkg and _is_dataset(m))
+
+
+def _is_dataset(found: pkgutil.ModuleInfo) -> bool:
+    """Whether a package has a builder; pose_transfer is what two datasets share."""
+    spec = found.module_finder.find_spec(found.name)
+    inside = pkgutil.iter_modules(spec.submodule_search_locations)
+    return any(m.name == f"{found.name}_dataset_builder" for m in inside)
 
 
 def make(name: str, data_dir: str = "", changes: Sequence[str] = ()) -> tfds.core.DatasetBuilder:

@@ -4,12 +4,29 @@ TFDS's own class subclasses `tf.test.TestCase`. This one has its class attribute
 for array_record, and what TFDS does not: that two builds decode to the same examples.
 """
 
+import contextlib
 import pathlib
 import tempfile
 import unittest
+from collections.abc import Iterator
+from unittest import mock
 
 import numpy as np
 import tensorflow_datasets as tfds
+
+from tfds_builders import sharded
+
+
+@contextlib.contextmanager
+def written_here() -> Iterator[None]:
+    """Within it this process writes shards: a spawned one imports everything first."""
+
+    def write(builder, parts, missing, total):
+        for name, shard in missing.items():
+            sharded.write_shard(str(parts / name), shard, builder.info.features, builder.info.file_format)
+
+    with mock.patch.object(sharded.ShardedBuilder, "_write_in_pool", write):
+        yield
 
 
 class BuilderTestCase(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""Keypoints in files: the project's own, OpenPose's and COCO's.
+"""Keypoints in files: the project's own, OpenPose's and COCO's; PATN's are read.
 
 The project's own JSON names its skeleton and its joints, so a reader never guesses an order:
 
@@ -11,7 +11,7 @@ is 2 and there is no size but theirs:
 
     "pictures": [{"name": "a.png", "width": 512, "height": 512}, ...]
 
-The other formats are described in `openpose` and `coco`.
+The other formats are described in `openpose`, `coco` and `patn`.
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.pose import coco, files, openpose
+from anime_pt.pose import coco, files, openpose, patn
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
 from anime_pt.pose.skeletons import SKELETONS
 
@@ -67,13 +67,14 @@ def write(path: str | pathlib.Path, poses: PoseSequence | People, kind: str = "a
 def read(
     path: str | pathlib.Path, size: tuple[float, float] | None = None, fps: float | None = None
 ) -> PoseSequence:
-    """Reads one figure from a file or folder of any of `KINDS`; which it is shows in what it holds.
+    """Reads one figure from a file or folder of any of `KINDS`, or PATN's .csv; what it holds shows which.
 
     Where there are several people, `People.main` says who is followed; `read_people` gives all.
 
     Args:
       path: file, or folder of OpenPose files.
-      size: (height, width) of the pictures, for OpenPose files that do not say it; see `openpose.read`.
+      size: (height, width) of the pictures, for OpenPose's and PATN's files, which may not say it; see
+        `openpose.read`.
       fps: frames per second, for formats that do not say it; 30 if None.
 
     Raises:
@@ -105,6 +106,8 @@ def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
     rate = 30.0 if fps is None else fps
     if path.is_dir():
         return openpose.read(path, size, rate)
+    if path.suffix.lower() == ".csv":
+        return patn.people(path, size, rate)
     document = files.load_json(path)
     first = document[0] if isinstance(document, list) and document else document
     if isinstance(first, Mapping):

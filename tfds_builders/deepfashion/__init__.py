@@ -1,0 +1,1 @@
+"""The deepfashion dataset: people in clothes, with their joints and pairs."""

@@ -1,0 +1,1 @@
+"""What the datasets of pose transfer (deepfashion, market1501) share."""
