@@ -15,6 +15,20 @@ def ramp(step: int | Int[Array, ""], start: int, length: int) -> Float[Array, ""
     return jnp.clip((jnp.asarray(step) - start) / length, 0.0, 1.0)
 
 
+def linear_decline(
+    step: int | Int[Array, ""], steps_per_epoch: int, keep: int, decay: int
+) -> Float[Array, ""]:
+    """A factor of the learning rate that changes between epochs only, as in the code of CycleGAN and PATN.
+
+    Epoch k, counted from 1, has `1 - max(0, k + 1 - keep) / (decay + 1)`: the decline begins one epoch before
+    `keep` is over, and the last one, `keep + decay`, has 0. Without `decay` it stays 1.
+    """
+    if not decay:
+        return jnp.float32(1.0)
+    epoch = 1 + jnp.asarray(step) // steps_per_epoch
+    return jnp.float32(1 - jnp.maximum(0, epoch + 1 - keep) / (decay + 1))
+
+
 class PlateauState(NamedTuple):
     """Part of an optimizer's state, so that checkpoints hold it.
 

@@ -59,14 +59,16 @@ def check_batch(mesh: Mesh, batch_size: int, where: str) -> None:
 
 
 def _image_spec(shape: tuple[int, ...], spatial: int) -> P:
-    return P(DATA, SPATIAL) if shape[1] % spatial == 0 else P(DATA)
+    # Several pictures of each example have an axis of their own.
+    between = (None,) * (len(shape) - 4)
+    return P(DATA, *between, SPATIAL) if shape[-3] % spatial == 0 else P(DATA)
 
 
 def batch_shardings(mesh: Mesh, batch: Any) -> Any:
-    """Shardings of a batch: (b, h, w, c) arrays over data and rows, all others over data."""
+    """Shardings of a batch: (b, h, w, c) and (b, n, h, w, c) arrays over data and rows, others over data."""
 
     def one(x):
-        return NamedSharding(mesh, _image_spec(x.shape, mesh.shape[SPATIAL]) if x.ndim == 4 else P(DATA))
+        return NamedSharding(mesh, _image_spec(x.shape, mesh.shape[SPATIAL]) if x.ndim in (4, 5) else P(DATA))
 
     return jax.tree.map(one, batch)
 
@@ -93,7 +95,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def constrain_images(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+def constrain_images(x: Float[Array, "b *n h w c"]) -> Float[Array, "b *n h w c"]:
     """Asks for images over data and rows, inside a jitted step run under `jax.set_mesh`.
 
     Images that a step makes itself (fakes, pose maps) have no sharding of their own. Without a mesh this
@@ -105,7 +107,7 @@ def constrain_images(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     return jax.lax.with_sharding_constraint(x, _image_spec(x.shape, mesh.shape[SPATIAL]))
 
 
-def float_images(images: UInt8[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+def float_images(images: UInt8[Array, "b *n h w c"]) -> Float[Array, "b *n h w c"]:
     """Images of a batch as networks take them: [0, 255] to [-1, 1], where `constrain_images` wants them."""
     return constrain_images(images.astype(jnp.float32) / 127.5 - 1)
 

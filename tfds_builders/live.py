@@ -6,7 +6,7 @@ config and of i. So the rest of a pipeline (shuffling, positions of iterators) s
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -81,6 +81,16 @@ class _Parts(Sequence):
                 return examples[start + left]
             left -= stop - start
         raise IndexError(f"example {index} of {len(self)}")
+
+    def who(self) -> Iterator[tuple[str, str, int]]:
+        """Who is shown, in order, without drawing anything: character, costume, how many in a row."""
+        for examples, start, stop in self.runs:
+            begin = 0
+            for character, costume, count in examples.who():
+                inside = min(begin + count, stop) - max(begin, start)
+                if inside > 0:
+                    yield character, costume, inside
+                begin += count
 
     def __repr__(self) -> str:
         # Grain compares it when an iterator continues.

@@ -16,13 +16,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from anime_pt.data import figures, gccpm_augment, sources
+from anime_pt.data import figures, gccpm_augment, pairs, sources
 from anime_pt.pose import skeletons
 
 Example = dict[str, Any]
 
 # Read by transforms and recipes; whatever else a dataset stores is left out.
 FEATURES = ("image", "mask", "keypoints", "box")
+PAIRS = "pairs"
+VIEWS = ("whole", "figure", "gccpm", PAIRS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,10 @@ def _refuse_enlarging(have: tuple[int, int], want: tuple[int, int]) -> None:
 def check(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
     """Raises ValueError if a split is absent, empty or damaged, or its images are smaller than asked for."""
     builder = sources.builder(config.data.name, config.data.data_dir)
+    if _view(config) == PAIRS:
+        pair_training(config, resolution, 0)[0]
+        pair_evaluation(config, resolution, 1)[0]
+        return
     for split, training in ((config.data.train_split, True), (config.data.eval_split, False)):
         example = _select(config).map(sources.source(builder, split)[0])
         transform = _transform(config, resolution, training)
@@ -83,15 +89,12 @@ def _transform(
     dataset's, where it is another one than the recipe's.
 
     Raises:
-      ValueError: there is no such view, style or skeleton.
+      ValueError: there is no such style or skeleton.
     """
-    view = config.data.get("view", "whole")
+    view = _view(config)
     if view == "whole":
         return Resize(*resolution)
-    if view not in ("figure", "gccpm"):
-        raise ValueError(f"data.view = {view!r}: use whole, figure or gccpm")
-    want = skeletons.named(config.skeleton)
-    have = skeletons.named(config.data.get("skeleton", "") or config.skeleton)
+    have, want = _skeletons(config)
     if view == "gccpm":
         if training:
             bug = config.data.get("permutation_bug", False)
@@ -100,6 +103,19 @@ def _transform(
     if training:
         return figures.Varied(resolution, have, want)
     return figures.Centred(resolution, have, want, config.data.get("eval_style", ""))
+
+
+def _view(config: ml_collections.ConfigDict) -> str:
+    view = config.data.get("view", "whole")
+    if view not in VIEWS:
+        raise ValueError(f"data.view = {view!r}: use {', '.join(VIEWS)}")
+    return view
+
+
+def _skeletons(config: ml_collections.ConfigDict) -> tuple[skeletons.Skeleton, skeletons.Skeleton]:
+    """The dataset's, and the recipe's."""
+    want = skeletons.named(config.skeleton)
+    return skeletons.named(config.data.get("skeleton", "") or config.skeleton), want
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +134,66 @@ class _Select(grain.transforms.Map):
 
 def _select(config: ml_collections.ConfigDict) -> _Select:
     return _Select(config.data.get("part", ""))
+
+
+def _pair_source(
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], split: str
+) -> tuple[pairs.Source, pairs.Framing, list[pairs.Pair]]:
+    """Pictures of a split, how they are cut, and the pairs that come with them, if these are to be used."""
+    c = config.data
+    dataset = sources.builder(c.name, c.data_dir)
+    source = pairs.source(dataset, split, c.get("part", ""))
+    framing = pairs.Framing(
+        tuple(resolution), c.get("crop", "figure"), *_skeletons(config), _select(config), c.get("zoom", 1.0)
+    )
+    is_listed = c.get("balance", "") == "published"
+    listed = pairs.published_list(dataset, split, source, _source_pictures(config)) if is_listed else []
+    return source, framing, listed
+
+
+def pair_training(config: ml_collections.ConfigDict, resolution: tuple[int, int], seed: int) -> pairs.Drawn:
+    """The pairs of `config.data.train_split`, for the view "pairs", by position.
+
+    `config.data` may have `sources` (pictures that each pair shows of the character, 1), `crop` ("figure")
+    and `zoom` (1.0; see `pairs.Framing`), `balance` ("characters", see `pairs`), `flip` (mirror half of the
+    pairs) and `flip_bug` (as the public code does: joints keep their names).
+    """
+    c = config.data
+    source, framing, listed = _pair_source(config, resolution, c.train_split)
+    return pairs.Drawn(
+        source,
+        framing,
+        seed,
+        pictures=_source_pictures(config),
+        balance=c.get("balance", "characters"),
+        flip=c.get("flip", False),
+        swap=not c.get("flip_bug", False),
+        listed=listed,
+    )
+
+
+def pair_evaluation(
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], examples: int = 0
+) -> pairs.Listed:
+    """Pairs of `config.data.eval_split`: `pairs.pair_list` of `examples`, by `config.data.eval_seed`.
+
+    With the balance "published" the published ones, or `examples` of them, spread evenly.
+    """
+    source, framing, listed = _pair_source(config, resolution, config.data.eval_split)
+    if listed:
+        count = min(examples or len(listed), len(listed))
+        chosen = [listed[i] for i in np.linspace(0, len(listed) - 1, count).round().astype(int)]
+    else:
+        pictures = _source_pictures(config)
+        chosen = pairs.pair_list(source, config.data.get("eval_seed", 0), examples, pictures)
+    return pairs.Listed(source, framing, chosen)
+
+
+def _source_pictures(config: ml_collections.ConfigDict) -> int:
+    count = config.data.get("sources", 1)
+    if count < 1:
+        raise ValueError(f"data.sources = {count}: a pair has at least one source")
+    return count
 
 
 def _process_batch(batch_size: int) -> int:
@@ -140,19 +216,20 @@ def train_iterator(
 
     Returns:
       An iterator over dicts: image (b, h, w, 3) uint8, mask (b, h, w, 1) uint8, keypoints (b, k, 3) float32
-      in pixels of these images, with `get_state` and `set_state`.
+      in pixels of these images, with `get_state` and `set_state`. Of pairs: `target_image` and so on,
+      `source_image` (b, n, h, w, 3) and so on, `character` (b,) int32.
     """
-    source = sources.source(sources.builder(config.data.name, config.data.data_dir), config.data.train_split)
-    dataset = (
-        grain.MapDataset.source(source)[jax.process_index() :: jax.process_count()]
-        .seed(seed)
-        .shuffle()
-        .repeat(None)
-        .map(_select(config))
-    )
-    transform = _transform(config, resolution, training=True)
-    is_random = isinstance(transform, grain.transforms.RandomMap)
-    dataset = dataset.random_map(transform) if is_random else dataset.map(transform)
+    share = slice(jax.process_index(), None, jax.process_count())
+    if _view(config) == PAIRS:
+        # They come in an order of their own, see `pairs`.
+        dataset = grain.MapDataset.source(pair_training(config, resolution, seed))[share]
+    else:
+        builder = sources.builder(config.data.name, config.data.data_dir)
+        examples = grain.MapDataset.source(sources.source(builder, config.data.train_split))[share]
+        dataset = examples.seed(seed).shuffle().repeat(None).map(_select(config))
+        transform = _transform(config, resolution, training=True)
+        is_random = isinstance(transform, grain.transforms.RandomMap)
+        dataset = dataset.random_map(transform) if is_random else dataset.map(transform)
     dataset = dataset.batch(_process_batch(batch_size), drop_remainder=True)
     options = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=config.data.prefetch)
     batches = dataset.to_iter_dataset(options)
@@ -167,19 +244,26 @@ def eval_batches(
     """One pass over `config.data.eval_split`, every example once, the last batch padded.
 
     `weight` (b,) is 1 for examples and 0 for padding (copies of the last example). `examples` limits the pass
-    to that many, spread evenly over the split; 0 takes all.
+    to that many, spread evenly over the split; 0 takes all. Of pairs it is the number, see `pair_evaluation`.
     """
-    source = sources.source(sources.builder(config.data.name, config.data.data_dir), config.data.eval_split)
-    count = min(examples or len(source), len(source))
-    chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
+    if _view(config) == PAIRS:
+        listed = pair_evaluation(config, resolution, examples)
+        chosen, read = np.arange(len(listed)), listed.__getitem__
+    else:
+        source = sources.source(
+            sources.builder(config.data.name, config.data.data_dir), config.data.eval_split
+        )
+        count = min(examples or len(source), len(source))
+        chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
+        select, transform = _select(config), _transform(config, resolution, training=False)
+        read = lambda i: transform.map(select.map(source[i]))
     share = chosen[jax.process_index() :: jax.process_count()]
     size = _process_batch(batch_size)
-    select, transform = _select(config), _transform(config, resolution, training=False)
     batches = -(-len(chosen) // batch_size)
     for b in range(batches):
         indices = share[b * size : (b + 1) * size]
         weight = np.zeros(size, np.float32)
         weight[: len(indices)] = 1
         padded = [*indices, *[chosen[-1]] * (size - len(indices))]
-        rows = [transform.map(select.map(source[int(i)])) for i in padded]
+        rows = [read(int(i)) for i in padded]
         yield {k: np.stack([row[k] for row in rows]) for k in rows[0]} | {"weight": weight}

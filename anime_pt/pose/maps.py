@@ -1,4 +1,4 @@
-"""Pose maps of PSGAN and their pyramid.
+"""Pose maps of PSGAN and their pyramid; those of PATN.
 
 Hamada et al., "Full-body high-resolution anime generation with progressive structure-conditional
 generative adversarial networks" (2018), section 3: one channel per joint, a single pixel of 1 where the
@@ -80,6 +80,45 @@ def gaussian_pose_map(
     rows = jnp.exp(-jnp.square(centres[:, None] - y[..., None, :]) / (2 * sigma**2)) * shown[..., None, :]
     columns = jnp.exp(-jnp.square(centres[:, None] - x[..., None, :]) / (2 * sigma**2))
     return 2 * rows[..., :, None, :] * columns[..., None, :, :] - 1
+
+
+def gaussians(
+    keypoints: Float[Array, "*b k 3"], size: tuple[int, int], sigma: float = 6.0
+) -> Float[Array, "*b h w k"]:
+    """PATN's maps: from 0 up to 1, a bump of `sigma` pixels around each joint, which ends nowhere.
+
+    Those of missing joints are empty. (The public code numbers pixels where centres are at .5 here.)
+
+    Args:
+      keypoints: x, y, visibility; pixels of a frame of `size`.
+      size: height and width of the frame and the maps.
+      sigma: pixels; the public code takes 6 for 128 x 64 and for 256 x 176.
+    """
+    shown = present(keypoints, size)
+
+    def bump(coordinate, length):
+        # A missing joint may be NaN; zero it before the arithmetic.
+        offset = jnp.arange(length)[:, None] + 0.5 - jnp.where(shown, coordinate, 0.0)[..., None, :]
+        return jnp.exp(-jnp.square(offset) / (2 * sigma**2))
+
+    rows = bump(keypoints[..., 1], size[0]) * shown[..., None, :]
+    return rows[..., :, None, :] * bump(keypoints[..., 0], size[1])[..., None, :, :]
+
+
+def impulses(keypoints: Float[Array, "*b k 3"], size: tuple[int, int]) -> Float[Array, "*b h w k"]:
+    """A single pixel of 1 per joint that is not missing, 0 elsewhere.
+
+    It is what PATN's script for DeepFashion leaves of `gaussians`, which it writes as whole numbers.
+    """
+    shown = present(keypoints, size)
+
+    def hit(coordinate, length):
+        cell = jnp.minimum(jnp.floor(coordinate), length - 1)
+        return cell[..., None, :] == jnp.arange(length)[:, None]
+
+    rows = hit(keypoints[..., 1], size[0]) & shown[..., None, :]
+    columns = hit(keypoints[..., 0], size[1])
+    return (rows[..., :, None, :] & columns[..., None, :, :]).astype(keypoints.dtype)
 
 
 def pose_pyramid(pose: Float[Array, "*b r r k"]) -> dict[int, Float[Array, "*b s s k"]]:

@@ -16,7 +16,7 @@ from tfds_builders.unity_avatars import pictures
 class Examples(Sequence):
     """A split: random access to its examples as TFDS reads them back. Pickles.
 
-    Subclasses define `__len__`, `make`, `cut` and `files`.
+    Subclasses define `__len__`, `make`, `cut`, `files` and `who`.
     """
 
     @abc.abstractmethod
@@ -30,6 +30,10 @@ class Examples(Sequence):
     @abc.abstractmethod
     def files(self) -> tuple[tuple[str, Terms], ...]:
         """Paths and terms of what the examples are made from, for the card."""
+
+    @abc.abstractmethod
+    def who(self) -> Iterator[tuple[str, str, int]]:
+        """Who is shown, in order: character, costume ("" where there is none), how many examples in a row."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < len(self):

@@ -175,6 +175,9 @@ class Frames(Examples):
     def files(self) -> tuple[tuple[str, Terms], ...]:
         return tuple((path, Terms()) for path in dict.fromkeys(row.path for row in self.of))
 
+    def who(self) -> Iterator[tuple[str, str, int]]:
+        return ((row.character, row.costume, 1) for row in self.of)
+
     def make(self, index: int) -> tuple[str, dict[str, Any]]:
         row = self.of[index]
         with open(row.path, "rb") as file:

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,9 @@ class Subjects(Examples):
     def files(self) -> tuple[tuple[str, Terms], ...]:
         models = [(subject.path, subject.terms) for subject in self.subjects if subject.path]
         return (*models, *((clip.path, Terms()) for clip in self.clips))
+
+    def who(self) -> Iterator[tuple[str, str, int]]:
+        return ((subject.character, subject.costume, self.poses) for subject in self.subjects)
 
 
 class Characters:

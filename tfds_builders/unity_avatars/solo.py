@@ -13,7 +13,7 @@ are missing: NaN, NaN, 0.
 import dataclasses
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,9 @@ class Figures(Examples):
 
     def files(self) -> tuple[tuple[str, Terms], ...]:
         return tuple((path, Terms()) for path in dict.fromkeys(figure.definitions for figure in self.of))
+
+    def who(self) -> Iterator[tuple[str, str, int]]:
+        return ((figure.label, "", 1) for figure in self.of)
 
     def make(self, index: int) -> tuple[str, dict[str, Any]]:
         figure = self.of[index]
