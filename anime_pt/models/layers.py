@@ -188,8 +188,8 @@ class Conv(nnx.Module):
         rngs: nnx.Rngs,
     ):
         bound = 1 / math.sqrt(size * size * inputs)
-        self.kernel = nnx.Param(_uniform(rngs, (size, size, inputs, outputs), bound))
-        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if bias else None
+        self.kernel = nnx.Param(uniform(rngs, (size, size, inputs, outputs), bound))
+        self.bias = nnx.Param(uniform(rngs, (outputs,), bound)) if bias else None
         self.stride = stride
         self.dilation = dilation
         self.reflect = reflect
@@ -211,8 +211,8 @@ class ConvTranspose(nnx.Module):
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
         bound = 1 / math.sqrt(9 * outputs)
-        self.kernel = nnx.Param(_uniform(rngs, (3, 3, inputs, outputs), bound))
-        self.bias = nnx.Param(_uniform(rngs, (outputs,), bound)) if bias else None
+        self.kernel = nnx.Param(uniform(rngs, (3, 3, inputs, outputs), bound))
+        self.bias = nnx.Param(uniform(rngs, (outputs,), bound)) if bias else None
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
         x = conv.transposed(x, self.kernel[...])
@@ -223,7 +223,7 @@ class DepthwiseConv(nnx.Module):
     """One kernel per channel, without bias; see `conv.depthwise` and `Conv`."""
 
     def __init__(self, features: int, size: int = 3, *, stride: int = 1, dilation: int = 1, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_uniform(rngs, (size, size, 1, features), 1 / size))
+        self.kernel = nnx.Param(uniform(rngs, (size, size, 1, features), 1 / size))
         self.stride = stride
         self.dilation = dilation
 
@@ -231,8 +231,18 @@ class DepthwiseConv(nnx.Module):
         return conv.depthwise(x, self.kernel[...], stride=self.stride, dilation=self.dilation)
 
 
-def _uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> jax.Array:
-    return jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
+def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> jax.Array:
+    """Initial values, uniform in +-`bound`; see `normal`."""
+    return jax.random.uniform(rngs.params(), (math.prod(shape),), minval=-bound, maxval=bound).reshape(shape)
+
+
+def normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:
+    """Initial values of N(0, 1).
+
+    Drawn in a row: the numbers are those of `jax.random.normal(key, shape)`, but XLA:CPU takes ten times as
+    long to compile a draw of four axes.
+    """
+    return jax.random.normal(rngs.params(), (math.prod(shape),)).reshape(shape)
 
 
 class EqualizedDense(nnx.Module):
@@ -246,7 +256,7 @@ class EqualizedDense(nnx.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, *, gain: float = math.sqrt(2), rngs: nnx.Rngs):
-        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)))
+        self.kernel = nnx.Param(normal(rngs, (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.gain = gain
 
@@ -263,7 +273,7 @@ class EqualizedConv(nnx.Module):
     def __init__(
         self, inputs: int, outputs: int, size: int = 3, *, gain: float = math.sqrt(2), rngs: nnx.Rngs
     ):
-        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (size, size, inputs, outputs)))
+        self.kernel = nnx.Param(normal(rngs, (size, size, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.gain = gain
 

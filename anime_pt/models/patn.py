@@ -297,6 +297,6 @@ def _initialise(module: nnx.Module, rngs: nnx.Rngs) -> None:
     """Kernels N(0, 0.02), scales of normalisations N(1, 0.02); biases stay as they are."""
     for _, part in nnx.iter_modules(module):
         if isinstance(part, layers.Conv | layers.ConvTranspose):
-            part.kernel[...] = 0.02 * jax.random.normal(rngs.params(), part.kernel.shape)
+            part.kernel[...] = 0.02 * layers.normal(rngs, part.kernel.shape)
         elif isinstance(part, layers.BatchNorm):
-            part.scale[...] = 1 + 0.02 * jax.random.normal(rngs.params(), part.scale.shape)
+            part.scale[...] = 1 + 0.02 * layers.normal(rngs, part.scale.shape)

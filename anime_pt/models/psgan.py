@@ -70,7 +70,7 @@ class _Start(nnx.Module):
     """The generator's 4 x 4 block: dense layer with a bias per channel, then a convolution."""
 
     def __init__(self, latent_size: int, features: int, pose_channels: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (latent_size, 4, 4, features)))
+        self.kernel = nnx.Param(layers.normal(rngs, (latent_size, 4, 4, features)))
         self.bias = nnx.Param(jnp.zeros(features))
         self.conv = layers.EqualizedConv(features + pose_channels, features, rngs=rngs)
         self.pose_channels = pose_channels
