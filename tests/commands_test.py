@@ -122,7 +122,7 @@ def test_workdir_without_a_run(tmp_path):
     [
         (
             ["unity_avatar/procedural_64"],
-            "there is no dataset 'unity_avatar'; known: anime_keypoints, mmd_pairs",
+            "there is no dataset 'unity_avatar'; known: anime_keypoints, deepfashion",
         ),
         (["unity_avatars/procedural_65"], "has no config 'procedural_65'"),
         (["unity_avatars/procedural_64", "--set=pose=3"], "use field=value with one of"),

@@ -56,7 +56,7 @@ def full(tmp_path_factory):
 
 
 class DummyTest(testing.BuilderTestCase):
-    SPLITS = {config: {"train": 6, "test": 3} for config in ("full", "crop_176", "crop_88")}
+    SPLITS = {config: {"train": 6, "test": 3} for config in ("full", "crop_88")}
     MANUAL_DIR = _DUMMY
 
     def make(self, config, data_dir):
@@ -125,7 +125,7 @@ def test_highres_pictures_show_the_crop_alone(manual, full, tmp_path):
         target = manual / "img_highres" / path.relative_to(manual / "img")
         target.parent.mkdir(parents=True, exist_ok=True)
         with PIL.Image.open(path) as image:
-            image.crop((40, 0, 216, 256)).resize((528, 768), PIL.Image.Resampling.NEAREST).save(target)
+            image.crop((40, 0, 216, 256)).resize((264, 384), PIL.Image.Resampling.NEAREST).save(target)
     builder, _ = built(manual, tmp_path, "highres_352")
     for name, example in by_name(builder).items():
         assert example["image"].shape == (512, 352, 3)
