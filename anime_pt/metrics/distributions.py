@@ -1,0 +1,194 @@
+"""Sets of pictures against sets: FID, IS, SWD. Host NumPy over what `models.inception` gives.
+
+A number of these says little without the number of pictures, the real set, the network and how pictures were
+resized for it (`resized_legacy` as pytorch-fid, `resized_clean` as clean-fid). FID and IS are names for the
+Inception of 2015-12-05 alone: of other features `frechet_distance` is reported as such, with the network's
+name; that of the package's own network is `frechet_small`.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+from jaxtyping import Array, Float, UInt8
+
+NOTES = {
+    "fid": "Frechet distance of Inception features (2015-12-05): lower is better",
+    "is": "Inception score, mean over 10 splits: higher is better",
+    "is_std": "its standard deviation over the splits",
+    "swd": "sliced Wasserstein distance x 1000, mean over sizes (ProGAN): lower is better",
+    "frechet_small": "Frechet distance of the package's own network's features: not FID",
+}
+
+_SIDE = 299
+_PATCH = 7
+_LEAST_SIDE = 16
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+
+
+def resized_legacy(images: UInt8[Array, "b h w 3"]) -> Float[Array, "b 299 299 3"]:
+    """Pictures for Inception as pytorch-fid makes them: bilinear, without care for aliasing; in [-1, 1]."""
+    b, *_, c = images.shape
+    x = jnp.asarray(images, jnp.float32) / 255
+    return 2 * jax.image.resize(x, (b, _SIDE, _SIDE, c), "bilinear", antialias=False) - 1
+
+
+def resized_clean(images: UInt8[np.ndarray, "b h w 3"]) -> Float[np.ndarray, "b 299 299 3"]:
+    """Pictures for Inception as clean-fid makes them ("clean"): Pillow's bicubic, in floats; on the host."""
+
+    def channel(x: np.ndarray) -> np.ndarray:
+        return np.asarray(PIL.Image.fromarray(x).resize((_SIDE, _SIDE), PIL.Image.Resampling.BICUBIC))
+
+    images = np.asarray(images).astype(np.float32)
+    resized = np.stack([np.stack([channel(x) for x in np.moveaxis(image, -1, 0)], -1) for image in images])
+    return (np.clip(resized, 0, 255) - 128) / 128
+
+
+def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
+    """Frechet distance of the normal distributions with the means and covariances of two sets of features.
+
+    The trace of the root of S1 S2 is taken from the symmetric r S2 r, where r is the root of S1: it has the
+    same eigenvalues, and stays real where the general root turns complex, in sets smaller than d.
+
+    Raises:
+      ValueError: a set has fewer than two rows.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a covariance needs two pictures and more, not {min(len(a), len(b))}")
+    first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * shared)
+
+
+def inception_score(logits: Float[np.ndarray, "n c"], splits: int = 10) -> tuple[float, float]:
+    """Mean and standard deviation of exp(mean KL(p(y|x) || p(y))) over contiguous splits.
+
+    Args:
+      logits: of Inception without the bias, as the public code computes them; in the pictures' order.
+      splits: how many.
+
+    Raises:
+      ValueError: fewer pictures than splits.
+    """
+    if len(logits) < splits:
+        raise ValueError(f"{splits} splits need as many pictures, not {len(logits)}")
+    logits = np.asarray(logits, np.float64)
+    logits = logits - logits.max(1, keepdims=True)
+    probabilities = np.exp(logits)
+    return split_scores(probabilities / probabilities.sum(1, keepdims=True), splits)
+
+
+def split_scores(probabilities: Float[np.ndarray, "n c"], splits: int = 10) -> tuple[float, float]:
+    """`inception_score` of probabilities."""
+    scores = []
+    for i in range(splits):
+        part = probabilities[i * len(probabilities) // splits : (i + 1) * len(probabilities) // splits]
+        part = np.asarray(part, np.float64)
+        ratio = np.divide(part, part.mean(0), out=np.ones_like(part), where=part > 0)
+        scores.append(np.exp((part * np.log(ratio)).sum(1).mean()))
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def swd(
+    real: Iterable[UInt8[np.ndarray, "b h w 3"]],
+    fake: Iterable[UInt8[np.ndarray, "b h w 3"]],
+    seed: int = 123,
+    patches: int = 128,
+) -> dict[int, float]:
+    """Sliced Wasserstein distances x 1000 by the side of a Laplacian pyramid's levels (ProGAN, section 5).
+
+    ProGAN takes 16,384 pictures on either side, and reports the levels and their mean.
+
+    Args:
+      real, fake: batches of square pictures, as many on either side.
+      seed: of the places of patches and of the directions.
+      patches: for each picture and level.
+
+    Raises:
+      ValueError: the sets do not fit each other, or a side is no 16, 32, 64, ...
+    """
+    rng = np.random.RandomState(seed)
+    sides: list[list[np.ndarray]] = []
+    for batches in (real, fake):
+        levels = [patches_of(batch, rng, patches) for batch in batches]
+        sides.append([normalised(np.concatenate(parts)) for parts in zip(*levels, strict=True)])
+    if [len(x) for x in sides[0]] != [len(x) for x in sides[1]]:
+        raise ValueError("SWD compares sets of as many pictures of the same size")
+    distances = [1e3 * sliced_wasserstein(a, b, rng) for a, b in zip(*sides, strict=True)]
+    return {_LEAST_SIDE << (len(distances) - 1 - i): d for i, d in enumerate(distances)}
+
+
+def patches_of(
+    images: UInt8[np.ndarray, "b h w 3"], rng: np.random.RandomState, patches: int = 128
+) -> list[Float[np.ndarray, "n 3 7 7"]]:
+    """Random patches of each level of the pictures' Laplacian pyramids, the finest first.
+
+    The generator is NumPy's old one, the public code's: it draws the same places as that.
+    """
+    reach = _PATCH // 2
+    around = np.arange(-reach, reach + 1)
+    owner = np.arange(len(images) * patches)[:, None, None, None] // patches
+    out = []
+    for level in laplacian_pyramid(images):
+        h, w = level.shape[1:3]
+        x = rng.randint(reach, w - reach, (len(owner), 1, 1, 1)) + around[:, None]
+        y = rng.randint(reach, h - reach, (len(owner), 1, 1, 1)) + around
+        out.append(level[owner, y, x, np.arange(3)[:, None, None]])
+    return out
+
+
+def laplacian_pyramid(images: UInt8[np.ndarray, "b h w 3"]) -> list[Float[np.ndarray, "b _ _ 3"]]:
+    """What each halving of the size loses, down to 16 pixels, whose level is the picture itself.
+
+    Raises:
+      ValueError: pictures are not square, or their side is no 16, 32, 64, ...
+    """
+    side = images.shape[1]
+    if images.shape[2] != side or side < _LEAST_SIDE or side & (side - 1):
+        raise ValueError(f"SWD takes square pictures with sides 16, 32, 64, ..., not {images.shape[1:3]}")
+    levels = [images.astype(np.float32)]
+    while levels[-1].shape[1] > _LEAST_SIDE:
+        fine = levels[-1]
+        coarse = _smoothed(fine)[:, ::2, ::2]
+        spread = np.zeros_like(fine)
+        spread[:, ::2, ::2] = coarse
+        levels[-1] = fine - 4 * _smoothed(spread)
+        levels.append(coarse)
+    return levels
+
+
+def normalised(patches: Float[np.ndarray, "n 3 7 7"]) -> Float[np.ndarray, "n 147"]:
+    """Patches of a whole set, each colour with mean 0 and deviation 1 over the set."""
+    patches = patches - patches.mean((0, 2, 3), keepdims=True)
+    return (patches / patches.std((0, 2, 3), keepdims=True)).reshape(len(patches), -1)
+
+
+def sliced_wasserstein(
+    a: Float[np.ndarray, "n d"],
+    b: Float[np.ndarray, "n d"],
+    rng: np.random.RandomState,
+    repeats: int = 4,
+    directions: int = 128,
+) -> float:
+    """Mean distance of sorted projections on `repeats` x `directions` random unit directions."""
+    found = []
+    for _ in range(repeats):
+        axes = rng.randn(a.shape[1], directions)
+        axes = (axes / np.sqrt(np.square(axes).sum(0))).astype(np.float32)
+        first, second = (np.sort(x @ axes, axis=0) for x in (a, b))
+        found.append(np.abs(first - second).mean())
+    return float(np.mean(found))
+
+
+def _smoothed(x: Float[np.ndarray, "b h w c"]) -> Float[np.ndarray, "b h w c"]:
+    """By a binomial window of 5 x 5, mirrored at the borders."""
+    x = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    for axis in (1, 2):
+        n = x.shape[axis] - 4
+        x = sum(tap * np.take(x, range(i, i + n), axis) for i, tap in enumerate(_BINOMIAL))
+    return x
