@@ -22,6 +22,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Array, Bool, Float, UInt8
 
+from anime_pt.pose import limb_masks
 from anime_pt.pose.skeletons import OPENPOSE_18, Skeleton
 
 Images = Float[Array, "b h w c"]
@@ -42,20 +43,6 @@ DEEPFASHION_BORDER = 40
 _RADIUS = 5  # skimage's: round(3.5 sigma).
 _SIGMA = 1.5
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# PATN's, by name (tool/compute_coordinates.py counts): a figure's limbs, and lines across head and trunk.
-_PATN_LIMBS = (
-    *(
-        (f"{side}_{a}", f"{side}_{b}")
-        for side in ("left", "right")
-        for a, b in (
-            *(("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")),
-            *(("shoulder", "hip"), ("eye", "ear")),
-        )
-    ),
-    *(("neck", f"{side}_{joint}") for side in ("left", "right") for joint in ("shoulder", "hip", "ear")),
-    *(("neck", "nose"), ("nose", "left_eye"), ("nose", "right_eye")),
-    *(("left_hip", "right_hip"), ("left_ear", "right_ear")),
-)
 
 
 def l1(generated: Images, target: Images) -> Float[Array, " b"]:
@@ -145,16 +132,14 @@ def limb_mask(
       skeleton: of the keypoints; joints beyond OpenPose's 18 are not shown.
       radius: of the discs, and half the width of the bars, in pixels.
     """
-    joints = {k: skeleton.index(k) for k in OPENPOSE_18.keypoints if k in skeleton.keypoints}
-    limbs = [(joints[a], joints[b]) for a, b in _PATN_LIMBS if a in joints and b in joints]
-    x, y, known = (v[:, list(joints.values())] for v in _places(keypoints))
+    joints = [skeleton.index(k) for k in OPENPOSE_18.keypoints if k in skeleton.keypoints]
+    limbs = limb_masks.limbs_of(skeleton).tolist()
+    x, y, known = (v[:, joints] for v in _places(keypoints))
     across = jnp.arange(size[1]) + 0.5 - x[..., None]
     down = jnp.arange(size[0]) + 0.5 - y[..., None]
     near = jnp.square(down)[..., None] + jnp.square(across)[..., None, :] < radius**2
     mask = (near & known[..., None, None]).any(1) | _bars(keypoints, limbs, size, radius).any(1)
-    window = (1, 5, 5)
-    grown = jax.lax.reduce_window(mask, False, jax.lax.bitwise_or, window, (1, 1, 1), "SAME")
-    return jax.lax.reduce_window(grown, True, jax.lax.bitwise_and, window, (1, 1, 1), "SAME")[..., None]
+    return limb_masks.closed(mask)[..., None]
 
 
 def limb_parts(
