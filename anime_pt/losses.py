@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 
 def wasserstein_discriminator(
@@ -131,3 +131,22 @@ def heatmap_squares_per_map(
     et al. print it. It is `2 / k` times `heatmap_sum_of_squares`, which matters beside a weight decay only.
     """
     return jnp.sum(jnp.square(maps - target)) / (maps.shape[0] * maps.shape[-1])
+
+
+def supervised_contrastive(
+    vectors: Float[Array, "b d"], labels: Int[Array, " b"], temperature: float
+) -> Float[Array, " b"]:
+    """How far each example is from the others of its label, among all (Khosla et al. 2020, equation 2).
+
+    The mean over others of the same label of their negative log share in the softmax over all others.
+
+    Args:
+      vectors: of unit length.
+      labels: an example without another of its label has loss 0.
+      temperature: what similarities are divided by.
+    """
+    others = ~jnp.eye(len(labels), dtype=bool)
+    logits = jnp.where(others, jnp.matmul(vectors, vectors.T, precision="highest") / temperature, -jnp.inf)
+    alike = others & (labels[:, None] == labels)
+    log_p = jnp.where(alike, jax.nn.log_softmax(logits, axis=1), 0.0)
+    return -log_p.sum(1) / jnp.maximum(alike.sum(1), 1)

@@ -21,6 +21,7 @@ VARIANTS = {
         "demo,dataset=anime_keypoints/coco,skeleton=coco_17",
         "demo,dataset=mmd_pairs/procedural_128,part=human",
     ),
+    "features": ("demo",),
     "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
 }
 CASES = [
@@ -39,6 +40,7 @@ def batch_shapes(config, stage):
     """All features that recipes read."""
     size, b, k = stage.resolution, stage.batch_size, len(SKELETONS[config.skeleton])
     shapes = {"weight": jax.ShapeDtypeStruct((b,), jnp.float32)}
+    shapes["character"] = jax.ShapeDtypeStruct((b,), jnp.int32)
     for prefix in ("", "source_", "target_"):
         shapes[f"{prefix}image"] = jax.ShapeDtypeStruct((b, *size, 3), jnp.uint8)
         shapes[f"{prefix}mask"] = jax.ShapeDtypeStruct((b, *size, 1), jnp.uint8)

@@ -23,16 +23,17 @@ class ModelError(ValueError):
     """A run or a file of weights cannot be used; the message says why and what to do."""
 
 
-def of_run(workdir: pathlib.Path, step: int | None = None) -> tuple[recipe.Recipe, Net]:
-    """The recipe and the averaged network of a training run.
+def of_run(workdir: pathlib.Path, step: int | None = None, player: str = PLAYER) -> tuple[recipe.Recipe, Net]:
+    """The recipe and an averaged network of a training run.
 
     Args:
       workdir: the run's folder.
       step: of the checkpoint; None: the best one, or the latest where none was measured.
+      player: which network.
 
     Raises:
       FileNotFoundError: there is no run, or no such checkpoint.
-      ModelError: the run does not estimate poses, or is damaged.
+      ModelError: the run has no such network (by default: does not estimate poses), or is damaged.
     """
     config = train.recorded_config(workdir)
     try:
@@ -41,19 +42,23 @@ def of_run(workdir: pathlib.Path, step: int | None = None) -> tuple[recipe.Recip
     except Exception as error:
         # A config from another program fails anywhere.
         raise ModelError(f"{workdir} is not a run that can be used: {_reason(error)}") from error
-    if PLAYER not in abstract.players:
+    if player not in abstract.players:
         raise ModelError(
-            f"{workdir} is a run of the recipe {config.recipe!r}, which does not estimate poses: name the "
-            "workdir of a pose estimator, or leave --workdir out"
+            f"{workdir} is a run of the recipe {config.recipe!r}, "
+            + (
+                "which does not estimate poses: name the workdir of a pose estimator, or leave --workdir out"
+                if player == PLAYER
+                else f"which has no player {player!r}; it has {', '.join(abstract.players)}"
+            )
         )
     with Checkpoints.of_run(config, workdir) as checkpoints:
         step = checkpoints.find(step)
         try:
-            net = checkpoints.restore_player(abstract, PLAYER, step)
+            net = checkpoints.restore_player(abstract, player, step)
         except Exception as error:
             # Orbax and what it stands on raise nearly anything on files that are damaged.
             raise ModelError(_damaged(checkpoints, step, _reason(error))) from error
-        wanted = abstract.players[PLAYER].net
+        wanted = abstract.players[player].net
         shapes = lambda net: [x.shape for x in jax.tree.leaves((net.params, net.stats))]
         if shapes(net) != shapes(wanted):
             raise ModelError(_damaged(checkpoints, step, "its arrays are of another model"))

@@ -1,9 +1,9 @@
 """Networks that come with the package: what the commands use where no `--workdir` is given.
 
 A file `<name>.npz` holds the run's config as JSON under `config_json`, and the averaged parameters and
-running statistics of the player `estimator` under their paths, kernels in half precision. Beside it lies its
-model card, `<name>.md`: data, seeds, commit, numbers, limits, the file's hash. `python -m anime_pt.weights`
-writes such files.
+running statistics of the recipe's only player under their paths, kernels in half precision. Beside it lies
+its model card, `<name>.md`: data, seeds, commit, numbers, limits, the file's hash. `python -m
+anime_pt.weights` writes such files.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def path_of(name: str) -> pathlib.Path:
 
 
 def load(name: str = "student") -> tuple[ml_collections.ConfigDict, Net]:
-    """Config and network of a packaged estimator of poses.
+    """Config and network that come with the package.
 
     Raises:
       ValueError: there is none of that name.
@@ -64,7 +64,8 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {k: file[k] for k in file.files}
         config = ml_collections.ConfigDict(json.loads(arrays.pop(_CONFIG).item()))
-        abstract = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players["estimator"].net
+        players = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players
+        (abstract,) = (player.net for player in players.values())
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} holds no weights that can be read: {error}") from error
     wanted = _leaves(abstract)

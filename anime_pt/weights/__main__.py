@@ -1,4 +1,4 @@
-"""Takes the estimator out of a run: `python -m anime_pt.weights --workdir=runs/student --out=student.npz`."""
+"""Takes a network out of a run: `python -m anime_pt.weights --workdir=runs/student --out=student.npz`."""
 
 import pathlib
 from collections.abc import Sequence
@@ -9,6 +9,9 @@ from anime_pt import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _OUT = flags.DEFINE_string("out", None, "File to write, .npz.")
+_PLAYER = flags.DEFINE_string(
+    "player", "estimator", "Which network of the run; features of the recipe features."
+)
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint to take (default: the best one, or the latest).")
 flags.mark_flags_as_required(["workdir", "out"])
 
@@ -20,7 +23,7 @@ def main(_: Sequence[str]) -> None:
     workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
     if out.suffix != ".npz":
         raise ValueError(f"--out={out}: the name must end in .npz")
-    _, net = estimator.of_run(workdir, _STEP.value)
+    _, net = estimator.of_run(workdir, _STEP.value, _PLAYER.value)
     print(f"{out}: sha256 {weights.write(out, train.recorded_config(workdir), net)}")
 
 
