@@ -120,3 +120,11 @@ class TrainState:
 
     def replace(self, **changes) -> "TrainState":
         return dataclasses.replace(self, **changes)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RememberingState(TrainState):
+    """With what a recipe keeps from step to step beside its players, such as pools of earlier images."""
+
+    memory: Tree = dataclasses.field(default_factory=dict)

@@ -59,15 +59,25 @@ def draw_skeleton(
     return jnp.clip(canvas, -1.0, 1.0)  # Rounding may leave the range.
 
 
+def drawing(
+    keypoints: Float[Array, "*b k 3"], limbs: np.ndarray, size: tuple[int, int]
+) -> Float[Array, "*b h w 3"]:
+    """`draw_skeleton` on a canvas that is not square: keypoints in pixels of that height and width.
+
+    Joints outside are left out.
+    """
+    h, w = size
+    # The drawing is square: what is inside of it may be outside the picture.
+    inside = maps.present(keypoints, size)[..., None]
+    drawn = draw_skeleton(jnp.where(inside, keypoints, jnp.nan), limbs, max(h, w))
+    return drawn[..., :h, :w, :]
+
+
 def over(
     images: Float[Array, "b h w 3"], keypoints: Float[Array, "b k 3"], limbs: np.ndarray
 ) -> Float[Array, "b h w 3"]:
-    """Skeletons over paled pictures, both in [-1, 1]; see `draw_skeleton`. Joints outside are left out."""
-    h, w = images.shape[1:3]
-    side = max(h, w)
-    # The drawing is square: what is inside of it may be outside the picture.
-    inside = maps.present(keypoints, (h, w))[..., None]
-    drawn = draw_skeleton(jnp.where(inside, keypoints, jnp.nan), limbs, side)[:, :h, :w]
+    """Skeletons over paled pictures, both in [-1, 1]; see `drawing`."""
+    drawn = drawing(keypoints, limbs, images.shape[1:3])
     return jnp.where((drawn < 0.999).any(-1, keepdims=True), drawn, 0.4 * images + 0.6)
 
 
