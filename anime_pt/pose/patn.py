@@ -49,12 +49,11 @@ class Annotations:
 
 
 def kind(path: pathlib.Path) -> str | None:
-    """ "joints" or "pairs", by the columns that a CSV file names, else by its own name; None: another file.
-
-    Raises:
-      PoseFileError: it is no text.
-    """
-    head = next(_lines(path), (1, ""))[1]
+    """ "joints" or "pairs", by the columns that a CSV file names, else by its name; None: another file."""
+    try:
+        head = next(_lines(path), (1, ""))[1]
+    except PoseFileError:
+        head = ""
     words = set(re.split(r"[\s:,;|]+", head.lower()))
     for found, columns, hint in (("joints", _JOINTS, "annotation"), ("pairs", _PAIR, "pairs")):
         if set(columns) <= words or hint in path.stem.lower():

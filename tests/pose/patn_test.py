@@ -122,6 +122,8 @@ def test_kinds_are_told_by_columns_or_names(tmp_path):
     other = tmp_path / "other.csv"
     other.write_text("id,price\n1,2\n")
     assert patn.kind(other) is None
+    other.write_bytes("id,Größe\n".encode("utf-16"))
+    assert patn.kind(other) is None
 
 
 def test_any_reader_of_poses_takes_them(tmp_path):

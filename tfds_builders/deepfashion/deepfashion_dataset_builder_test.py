@@ -225,9 +225,9 @@ def test_renamed_pictures_are_found(manual, full, tmp_path):
     assert digests(built(manual, tmp_path)[0]) == digests(full[0])
 
 
-def _zipped(manual, locked):
-    archive = manual / "Img" / "img.zip"
-    archive.parent.mkdir()
+def _zipped(manual, name, locked):
+    archive = manual / "Img" / name
+    archive.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted((manual / "img").rglob("*.jpg")):
             file.write(path, path.relative_to(manual))
@@ -243,18 +243,22 @@ def _zipped(manual, locked):
 
 
 def test_an_open_archive_is_read(manual, full, tmp_path):
-    _zipped(manual, locked=False)
+    _zipped(manual, "img.zip", locked=False)
     assert digests(built(manual, tmp_path)[0]) == digests(full[0])
 
 
 def test_a_locked_archive_is_to_be_unpacked(manual, full, tmp_path):
-    _zipped(manual, locked=True)
+    _zipped(manual, "img.zip", locked=True)
     says = r"img\.zip is protected by a password: unpack it with the one that the dataset's authors gave you"
     with pytest.raises(ValueError, match=says):
         built(manual, tmp_path)
     assert not [p for p in tmp_path.rglob("*array_record*")]
+    shutil.copytree(_DUMMY / "img", manual / "img")
+    _zipped(manual, "open.zip", locked=False)
+    assert digests(built(manual, tmp_path / "open")[0]) == digests(full[0])
     shutil.copytree(_DUMMY / "img", manual / "unpacked")
-    assert digests(built(manual, tmp_path)[0]) == digests(full[0])
+    (manual / "Img" / "open.zip").unlink()
+    assert digests(built(manual, tmp_path / "unpacked")[0]) == digests(full[0])
 
 
 def _rewritten(manual, file, change):

@@ -54,7 +54,7 @@ class Folder:
     Attributes:
       root: the folder.
       joints, pairs, lists: files that `anime_pt.pose.patn` reads, of the dataset that is built.
-      pictures: all of them, unpacked ones first.
+      pictures: all of them, unpacked ones first, those that need a password last.
     """
 
     root: pathlib.Path
@@ -75,7 +75,8 @@ def scan(root: pathlib.Path, ours: Callable[[str], bool]) -> Folder:
       ValueError: an archive is damaged.
       OSError: a folder or file cannot be read.
     """
-    tables: dict[str | None, list[pathlib.Path]] = {"joints": [], "pairs": [], "lists": []}
+    _archive.cache_clear()  # What was fetched again.
+    tables: dict[str, list[pathlib.Path]] = {"joints": [], "pairs": [], "lists": []}
     pictures, archives = [], []
     for path in walk(root, (*_PICTURES, ".csv", ".lst", ".zip")):
         suffix = os.path.splitext(path)[1].lower()
@@ -91,6 +92,7 @@ def scan(root: pathlib.Path, ours: Callable[[str], bool]) -> Folder:
     pictures.sort(key=lambda place: place.file)
     for path in sorted(archives):
         pictures += _members(path)
+    pictures.sort(key=lambda place: place.locked)
     return Folder(root, *(tuple(sorted(tables[k])) for k in ("joints", "pairs", "lists")), tuple(pictures))
 
 
@@ -111,7 +113,7 @@ def _members(path: str) -> list[Place]:
 def index(
     places: tuple[Place, ...], key: Callable[[pathlib.PurePosixPath], str | None]
 ) -> Mapping[str, Place]:
-    """The pictures by what identifies them, the first one of each that needs no password, if there is one.
+    """The pictures by what identifies them, the first one of each.
 
     Args:
       places: as `Folder.pictures`.
@@ -119,13 +121,9 @@ def index(
     """
     out: dict[str, Place] = {}
     for place in places:
-        path = (
-            pathlib.PurePosixPath(os.path.splitext(place.file)[0], place.member)
-            if place.member
-            else (pathlib.PurePosixPath(place.file))
-        )
-        if (found := key(path)) and (found not in out or (out[found].locked and not place.locked)):
-            out[found] = place
+        above = os.path.splitext(place.file)[0] if place.member else place.file
+        if found := key(pathlib.PurePosixPath(above, place.member)):
+            out.setdefault(found, place)
     return out
 
 

@@ -47,6 +47,8 @@ def test_joints_outside_of_the_crop_are_missing():
     np.testing.assert_array_equal(found[:, 2], (0, 0, 1, 0))
     assert np.isnan(found[[0, 1, 3], :2]).all() and found.dtype == np.float32
     np.testing.assert_array_equal(_WHOLE.keypoints(points)[:3, 2], 1)
+    edge = _CROP.keypoints(np.array([[216.0, 10.5, 1], [40.0, 10.5, 1], [50.0, 256.0, 1]]))
+    np.testing.assert_array_equal(edge[:, 2], (0, 1, 0))
 
 
 def test_joints_are_scaled_with_the_picture(image):
