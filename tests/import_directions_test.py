@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ALLOWED = {
     "anime_pt.pose": (),
     "anime_pt.losses": (),
+    "anime_pt.pool": (),
     "anime_pt.schedules": (),
     "anime_pt.sharding": (),
     "anime_pt.arguments": (),
@@ -27,13 +28,14 @@ ALLOWED = {
         "tfds_builders.pose_transfer.pairs",
     ),
     "anime_pt.metrics": ("anime_pt.pose",),
+    "anime_pt.perceptual": ("anime_pt.convert", "anime_pt.models", "anime_pt.losses", "anime_pt.state"),
     "anime_pt.recipe": ("anime_pt.state", "anime_pt.recipes"),
     "anime_pt.recipes": tuple(
         f"anime_pt.{m}"
         for m in (
             # A recipe may start from public weights.
             *("convert", "models", "losses", "pose", "state"),
-            *("recipe", "schedules", "sharding", "metrics"),
+            *("perceptual", "pool", "recipe", "schedules", "sharding", "metrics"),
         )
     ),
     "anime_pt.checkpoint": ("anime_pt.state",),
