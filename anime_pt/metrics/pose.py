@@ -48,7 +48,20 @@ SIGMAS = {
     **{"neck": 0.079, "head_top": 0.079},
     **{"head": 0.079, "nose_root": 0.026, "mid_hip": 0.107, "spine": 0.107, "body_upper": 0.107},
     **{"thumb": 0.062, "finger": 0.062},
-    **{"heel": 0.089, "toe": 0.089, "big_toe": 0.089, "small_toe": 0.089, "tiptoe": 0.089},
+    **{
+        "heel": 0.089,
+        "toe": 0.089,
+        "big_toe": 0.089,
+        "small_toe": 0.089,
+        "tiptoe": 0.089,
+        "foot_index": 0.089,
+    },
+    **{"eye_inner": 0.025, "eye_outer": 0.025, "mouth": 0.026, "pinky": 0.062, "index": 0.062},
+    # Medians of COCO-WholeBody's for each part (jin-s13/COCO-WholeBody).
+    **{"jaw": 0.039, "chin": 0.02, "brow": 0.012, "nose_bridge": 0.007, "nostril": 0.011, "nose_base": 0.008},
+    **{"eyelid": 0.011, "lip": 0.008, "upper_lip": 0.008, "lower_lip": 0.009},
+    **{"inner_lip": 0.008, "inner_upper_lip": 0.011, "inner_lower_lip": 0.01, "hand_root": 0.029},
+    **{"forefinger": 0.026, "middle_finger": 0.023, "ring_finger": 0.021, "pinky_finger": 0.021},
 }
 # What a figure fills of its box, where its area is not known: Jeff-sjtu/CrowdPose's evaluation.
 BOX_SHARE = 0.53
@@ -59,7 +72,8 @@ _MOST_DETECTIONS = 20  # Of a picture: pycocotools' for keypoints.
 
 
 def _bare(joint: str) -> str:
-    return joint.removeprefix("left_").removeprefix("right_")
+    """Without its side, and its number in a part of many."""
+    return joint.removeprefix("left_").removeprefix("right_").rstrip("0123456789").rstrip("_")
 
 
 def _known(points: Float[Array, "*b k 3"]) -> Bool[Array, "*b k"]:

@@ -8,17 +8,31 @@
 v is 0 for a joint without a label (then x = y = 0), 1 for a hidden one, 2 for a visible one. COCO's keypoints
 count pixels from 0, so that a pixel's centre is whole; here it is at .5, and half a pixel is added on reading
 and taken away on writing. Boxes (x, y, width, height) reach from pixel edge to pixel edge in both.
+
+Read, too: COCO-WholeBody's annotations (Jin et al. 2020), which add "foot_kpts", "face_kpts", "lefthand_kpts"
+and "righthand_kpts" with a "..._valid" for each; a face's v says only that it is labelled. And results, as
+COCO's evaluation takes them and AlphaPose writes them: a list with, for each person,
+
+    {"image_id", "category_id", "keypoints": [x, y, score, ...], "score"}
+
+Its joints are told by their number. If the image ids are numbers, or names that only differ in their numbers,
+these are the frames of a clip, and a number that is left out is a frame with nobody.
 """
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, extent, unknown
-from anime_pt.pose.skeletons import COCO_17, SKELETONS, Skeleton
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, extent, places, reach, unknown
+from anime_pt.pose.skeletons import COCO_17, COCO_WHOLEBODY_133, HALPE_26, SKELETONS, Skeleton
+
+# Parts of COCO-WholeBody behind the body, in the order of its joints.
+_PARTS = {"foot": 6, "face": 68, "lefthand": 21, "righthand": 21}
+_RESULTS = {len(s): s for s in (COCO_17, HALPE_26, COCO_WHOLEBODY_133)}
 
 
 def read(path: pathlib.Path, fps: float = 30.0) -> People:
@@ -37,9 +51,22 @@ def read(path: pathlib.Path, fps: float = 30.0) -> People:
     return parse(files.load_json(path), path, fps)
 
 
-def parse(document: Any, path: pathlib.Path, fps: float) -> People:
-    """What a file holds; arguments and errors as `read`."""
+def fits(document: Any) -> bool:
+    """Whether a document looks like annotations or results."""
+    if isinstance(document, Mapping):
+        return "annotations" in document and "images" in document
+    first = document[0] if isinstance(document, list) and document else None
+    return isinstance(first, Mapping) and "image_id" in first and "keypoints" in first
+
+
+def parse(document: Any, path: pathlib.Path, fps: float, size: tuple[float, float] | None = None) -> People:
+    """What a file holds; arguments and errors as `read`.
+
+    Results do not say how large the pictures are: `size` does, or they reach past every joint.
+    """
     try:
+        if isinstance(document, list):
+            return _results(document, fps, size)
         return _people(document, fps)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise PoseFileError(f"{path} is not a COCO keypoints file: {error!r}") from error
@@ -53,6 +80,9 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
         raise ValueError(f"one category must have keypoints, not {len(categories)}")
     (category,) = categories
     skeleton, order = _skeleton(category["keypoints"])
+    whole = skeleton is COCO_17 and any("foot_kpts" in a for a in document["annotations"])
+    if whole:
+        skeleton = COCO_WHOLEBODY_133
     images = document["images"]
     rows = {image["id"]: i for i, image in enumerate(images)}
     if len(rows) != len(images):
@@ -69,6 +99,8 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
         if points.shape != (3 * len(order),):
             raise ValueError(f"an annotation has {points.size} numbers in keypoints, not {3 * len(order)}")
         points = points.reshape(-1, 3)[order]
+        if whole:
+            points = np.concatenate([points, *(_part(annotation, *part) for part in _PARTS.items())])
         labelled = points[:, 2] > 0
         if labelled.any():
             shown = (points[:, 2] > 1).astype(np.float32)
@@ -83,6 +115,62 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
         raise ValueError("width, height and fps must be positive numbers")
     frames = [np.stack(f) if f else unknown(0, skeleton) for f in figures]
     return People(frames, skeleton, sizes, fps, [str(image.get("file_name", "")) for image in images])
+
+
+def _part(annotation: Mapping[str, Any], name: str, count: int) -> np.ndarray:
+    """(count, 3) x, y, v of a part of COCO-WholeBody; v = 0 where it is not annotated."""
+    if not annotation.get(f"{name}_valid"):
+        return np.zeros((count, 3), np.float32)
+    points = np.array(annotation[f"{name}_kpts"], np.float32)
+    if points.shape != (3 * count,):
+        raise ValueError(f"an annotation has {points.size} numbers in {name}_kpts, not {3 * count}")
+    points = points.reshape(-1, 3)
+    if name == "face":
+        points[:, 2] = np.where(points[:, 2] > 0, 2, 0)
+    return points
+
+
+def _results(document: list, fps: float, size: tuple[float, float] | None) -> People:
+    found: dict[Any, list[np.ndarray]] = {}
+    counts = set()
+    for result in document:
+        points = np.array(result["keypoints"], np.float32)
+        if points.ndim != 1 or points.size % 3:
+            raise ValueError("keypoints must be a list of x, y and score for each joint")
+        points = points.reshape(-1, 3)
+        counts.add(len(points))
+        points[:, :2] += 0.5
+        points[~np.isfinite(points).all(1) | (points[:, 2] <= 0)] = (np.nan, np.nan, 0)
+        figures = found.setdefault(result["image_id"], [])
+        if np.isfinite(points[:, 0]).any():
+            figures.append(points)
+    if len(counts) != 1 or not counts <= set(_RESULTS):
+        known = ", ".join(f"{n} ({s.name})" for n, s in _RESULTS.items())
+        raise ValueError(
+            f"people have {' and '.join(map(str, sorted(counts)))} joints; this program reads {known}"
+        )
+    skeleton = _RESULTS[counts.pop()]
+    ids = sorted(found, key=lambda i: _number(i)[::-1])
+    stacked = [np.stack(found[i]) if found[i] else unknown(0, skeleton) for i in ids]
+    names = [str(i) for i in ids]
+    if len({_number(i)[0] for i in ids}) == 1:
+        try:
+            at = places([_number(i)[1] for i in ids])
+        except ValueError:
+            pass  # Numbers of pictures, not of frames.
+        else:
+            frames = [unknown(0, skeleton) for _ in range(at[-1] + 1)]
+            for place, frame in zip(at, stacked, strict=True):
+                frames[place] = frame
+            stacked, names = frames, [""] * len(frames)
+    size = size or reach(stacked)
+    return People(stacked, skeleton, [size] * len(stacked), fps, names)
+
+
+def _number(image: Any) -> tuple[str, int]:
+    """The name of an image id without its last number, and that number."""
+    match = re.fullmatch(r"(.*?)(\d*)(\D*)", str(image), re.DOTALL)
+    return match[1] + match[3], int(match[2] or -1)
 
 
 def _skeleton(names: list[str]) -> tuple[Skeleton, list[int]]:

@@ -1,4 +1,4 @@
-"""Keypoints in files: the project's own, OpenPose's and COCO's; PATN's are read.
+"""Keypoints in files: the project's own, OpenPose's and COCO's; MediaPipe's, MMPose's and PATN's are read.
 
 The project's own JSON names its skeleton and its joints, so a reader never guesses an order:
 
@@ -11,7 +11,7 @@ is 2 and there is no size but theirs:
 
     "pictures": [{"name": "a.png", "width": 512, "height": 512}, ...]
 
-The other formats are described in `openpose`, `coco` and `patn`.
+The other formats are described in `openpose`, `coco`, `mediapipe`, `mmpose` (RTMPose, DWPose) and `patn`.
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_pt.pose import coco, files, openpose, patn
+from anime_pt.pose import coco, files, mediapipe, mmpose, openpose, patn, tracks
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
 from anime_pt.pose.skeletons import SKELETONS
 
@@ -65,17 +65,21 @@ def write(path: str | pathlib.Path, poses: PoseSequence | People, kind: str = "a
 
 
 def read(
-    path: str | pathlib.Path, size: tuple[float, float] | None = None, fps: float | None = None
+    path: str | pathlib.Path,
+    size: tuple[float, float] | None = None,
+    fps: float | None = None,
+    person: int | None = None,
 ) -> PoseSequence:
-    """Reads one figure from a file or folder of any of `KINDS`, or PATN's .csv; what it holds shows which.
+    """Reads one figure from a file or folder of any of these formats; what it holds shows which.
 
-    Where there are several people, `People.main` says who is followed; `read_people` gives all.
+    Where there are several people, one is followed, see `tracks.follow`; `read_people` gives all.
 
     Args:
       path: file, or folder of OpenPose files.
-      size: (height, width) of the pictures, for OpenPose's and PATN's files, which may not say it; see
-        `openpose.read`.
+      size: (height, width) of the pictures, for files that do not say it: OpenPose's, MediaPipe's, MMPose's
+        and PATN's may not; see there.
       fps: frames per second, for formats that do not say it; 30 if None.
+      person: who is followed, in the order of `tracks.find`; None: the most prominent one.
 
     Raises:
       FileNotFoundError: no such file.
@@ -84,9 +88,11 @@ def read(
     path = pathlib.Path(path)
     found = _read(path, size, fps)
     if isinstance(found, PoseSequence):
+        if person:
+            raise PoseFileError(f"{path} has one person: there is no person {person}")
         return found
     try:
-        return found.main()
+        return tracks.follow(found, person)
     except ValueError as error:
         raise PoseFileError(f"{path}: {error}") from error
 
@@ -108,13 +114,19 @@ def _read(path: pathlib.Path, size, fps) -> PoseSequence | People:
         return openpose.read(path, size, rate)
     if path.suffix.lower() == ".csv":
         return patn.people(path, size, rate)
+    if path.suffix.lower() == ".npz":
+        return mmpose.read(path, size, rate)
     document = files.load_json(path)
     first = document[0] if isinstance(document, list) and document else document
-    if isinstance(first, Mapping):
-        if "people" in first:
-            return openpose.parse(document, path, size, rate)
-        if "annotations" in first and "images" in first:
-            return coco.parse(document, path, rate)
+    if isinstance(first, Mapping) and "people" in first:
+        return openpose.parse(document, path, size, rate)
+    if coco.fits(document):
+        return coco.parse(document, path, rate, size)
+    # Before MediaPipe's, whose words are MMPose's words, too.
+    if mmpose.fits(document):
+        return mmpose.parse(document, path, size, rate)
+    if mediapipe.fits(document):
+        return mediapipe.parse(document, path, size, rate)
     return _parse(document, path)
 
 
@@ -149,7 +161,8 @@ def _write(path: pathlib.Path, poses: PoseSequence | People) -> None:
 def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise PoseFileError(
-            f'{path} is not a keypoints file: it must say "format": "{_FORMAT}", or be OpenPose\'s or COCO\'s'
+            f'{path} is not a keypoints file: it must say "format": "{_FORMAT}", or be OpenPose\'s, '
+            "COCO's, MediaPipe's or MMPose's"
         )
     needed = {"pictures"} if document.get("version") == 2 else {"width", "height"}
     missing = {"skeleton", "names", "frames", *needed} - document.keys()

@@ -7,7 +7,8 @@ One file for each frame, `NAME_000000000012_keypoints.json`, with
 COCO's 18 joints and BODY_25's are told apart by their number; 0, 0, 0 is a joint that was not found. OpenPose
 adds half a pixel to the cells of its maps, so pixel centres are at .5 as in this project. Its files do not
 say how large the picture was; ControlNet's tools add "canvas_width" and "canvas_height", and keep the frames
-of a clip as a list in one file. All of that is read, and written.
+of a clip as a list in one file. All of that is read, and written. Joints that are fractions of the picture,
+as older ones of these tools and OpenPose's `--keypoint_scale 3` write them, are read.
 """
 
 import pathlib
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, places, reach, unknown
 from anime_pt.pose.skeletons import BODY_25, OPENPOSE_18, Skeleton
 
 SKELETONS = {3 * len(s): s for s in (OPENPOSE_18, BODY_25)}
@@ -94,8 +95,16 @@ def _join(
     for number, frame in zip(numbers, people, strict=True):
         if frame:
             frames[number] = np.stack([points for _, points in frame])
-    if size is None:
-        size = _canvas(documents, path) or _reach(frames)
+    said = size or _canvas(documents, path)
+    # The joints of a figure are never within two pixels.
+    if any(map(len, frames)) and max(reach(frames)) <= 2:
+        if said is None:
+            raise PoseFileError(
+                f"{path}: joints are fractions of the picture, whose size it does not say: give its width and "
+                "height"
+            )
+        frames = [frame * np.float32([said[1], said[0], 1]) for frame in frames]
+    size = said or reach(frames)
     return People(frames, skeleton, [size] * len(frames), fps, [""] * len(frames))
 
 
@@ -125,15 +134,10 @@ def _frames(folder: pathlib.Path) -> tuple[list[int], list[pathlib.Path]]:
         raise PoseFileError(
             f"{folder} holds several clips ({', '.join(clips[:3])}): give each a folder of its own"
         )
-    numbers = np.array([number for _, number, _ in found], object)
-    steps = np.diff(numbers)
-    if not np.all(steps):
-        raise PoseFileError(f"{folder} has a frame number twice")
-    step = int(np.gcd.reduce(steps)) if len(steps) else 1
-    numbers = [(int(n) - int(numbers[0])) // step for n in numbers]
-    if numbers[-1] > 100 * len(numbers):
-        raise PoseFileError(f"{folder}: nearly all frames between the first and the last number are missing")
-    return numbers, [file for _, _, file in found]
+    try:
+        return places([number for _, number, _ in found]), [file for _, _, file in found]
+    except ValueError as error:
+        raise PoseFileError(f"{folder}: {error}") from error
 
 
 def _people(document: Any, path: pathlib.Path) -> list[tuple[Skeleton, np.ndarray]]:
@@ -153,8 +157,10 @@ def _people(document: Any, path: pathlib.Path) -> list[tuple[Skeleton, np.ndarra
         if not values:
             continue
         if len(values) not in SKELETONS:
-            known = " or ".join(f"{n} ({s.name})" for n, s in SKELETONS.items())
-            raise PoseFileError(f"{path}: a person has {len(values)} numbers; this program reads {known}")
+            known = " or ".join(f"{len(s)} ({s.name})" for s in SKELETONS.values())
+            raise PoseFileError(
+                f"{path}: a person has {len(values) / 3:g} joints; this program reads {known} of OpenPose"
+            )
         try:
             points = np.array(values, np.float32).reshape(-1, 3)
         except (TypeError, ValueError, OverflowError) as error:
@@ -178,12 +184,6 @@ def _canvas(documents: list, path: pathlib.Path) -> tuple[float, float] | None:
     if any(size != sizes[0] for size in sizes):
         raise PoseFileError(f"{path}: frames differ in canvas_width or canvas_height")
     return height, width
-
-
-def _reach(frames: list[np.ndarray]) -> tuple[float, float]:
-    known = [p[np.isfinite(p[..., :2]).all(-1), :2] for p in frames]
-    farthest = np.concatenate([*known, np.ones((1, 2))]).max(0)
-    return float(np.ceil(farthest[1])), float(np.ceil(farthest[0]))
 
 
 def check(path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """Keypoints over time: of one figure (`PoseSequence`) and of all figures in a file (`People`)."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,6 +39,32 @@ def convert(keypoints: np.ndarray, have: Skeleton, want: Skeleton) -> np.ndarray
     return out
 
 
+def _convert_world(world: np.ndarray, have: Skeleton, want: Skeleton) -> np.ndarray:
+    """`convert` for (n, k, 3) places in space."""
+    # Depth by a second conversion, as an x.
+    flat = convert(world, have, want)[..., :2]
+    depth = convert(world[..., [2, 2, 2]], have, want)[..., :1]
+    return np.concatenate([flat, depth], -1)
+
+
+def places(numbers: Sequence[int]) -> list[int]:
+    """Where the frames of these rising numbers stand in a clip: the first at 0, gaps kept.
+
+    Where all numbers leave out the same ones (every fifth frame was looked at), these are no gaps.
+
+    Raises:
+      ValueError: a number comes twice or falls, or nearly all frames are missing.
+    """
+    steps = np.diff(np.array(numbers, object))
+    if not np.all(steps > 0):
+        raise ValueError("has a frame number twice, or out of order")
+    step = int(np.gcd.reduce(steps)) if len(steps) else 1
+    out = [(int(n) - int(numbers[0])) // step for n in numbers]
+    if out[-1] > 100 * len(out):
+        raise ValueError("nearly all frames between the first and the last number are missing")
+    return out
+
+
 @dataclasses.dataclass(frozen=True)
 class PoseSequence:
     """Keypoints of one figure over time.
@@ -47,17 +74,21 @@ class PoseSequence:
       skeleton: of the k joints.
       size: (height, width) of the frame in pixels.
       fps: frames per second.
+      world: (t, k, 3) float32 metres about the middle of the hips, or None where the source knows no depth:
+        x to the right of the picture, y down, z away from the camera; NaN where unknown.
     """
 
     keypoints: np.ndarray
     skeleton: Skeleton
     size: tuple[float, float]
     fps: float = 30.0
+    world: np.ndarray | None = None
 
     def as_skeleton(self, skeleton: Skeleton) -> "PoseSequence":
         """The same poses in another skeleton's order, see `convert`."""
         keypoints = convert(self.keypoints, self.skeleton, skeleton)
-        return dataclasses.replace(self, keypoints=keypoints, skeleton=skeleton)
+        world = None if self.world is None else _convert_world(self.world, self.skeleton, skeleton)
+        return dataclasses.replace(self, keypoints=keypoints, skeleton=skeleton, world=world)
 
     def resized(self, height: float, width: float) -> "PoseSequence":
         """The same poses in a frame of another size; another shape gets borders, nothing is stretched."""
@@ -70,9 +101,9 @@ class PoseSequence:
     def as_people(self, names: list[str] | None = None) -> "People":
         """One figure in each picture; `names` of the pictures, none if None."""
         count = len(self.keypoints)
-        return People(
-            list(self.keypoints[:, None]), self.skeleton, [self.size] * count, self.fps, names or [""] * count
-        )
+        worlds = None if self.world is None else list(self.world[:, None])
+        frames, sizes = list(self.keypoints[:, None]), [self.size] * count
+        return People(frames, self.skeleton, sizes, self.fps, names or [""] * count, worlds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +116,7 @@ class People:
       sizes: (height, width) of each picture in pixels.
       fps: frames per second.
       names: file names of the pictures, or "".
+      worlds: of the same figures, see `PoseSequence.world`.
     """
 
     frames: list[np.ndarray]
@@ -92,32 +124,20 @@ class People:
     sizes: list[tuple[float, float]]
     fps: float
     names: list[str]
+    worlds: list[np.ndarray] | None = None
 
     def as_skeleton(self, skeleton: Skeleton) -> "People":
         """The same poses in another skeleton's order, see `convert`."""
         frames = [convert(frame, self.skeleton, skeleton) for frame in self.frames]
-        return dataclasses.replace(self, frames=frames, skeleton=skeleton)
+        worlds = self.worlds and [_convert_world(world, self.skeleton, skeleton) for world in self.worlds]
+        return dataclasses.replace(self, frames=frames, skeleton=skeleton, worlds=worlds)
 
-    def main(self) -> PoseSequence:
-        """One figure through the clip: the largest of the first picture that has any, then the nearest.
 
-        Nearest is the least mean distance over the joints that are known in both; where a picture has nobody,
-        its joints are unknown.
-
-        Raises:
-          ValueError: there are no pictures, or they are of several sizes.
-        """
-        sizes = sorted(set(self.sizes))
-        if not sizes:
-            raise ValueError("there are no pictures")
-        if len(sizes) > 1:
-            few = ", ".join(f"{w:g}x{h:g}" for h, w in sizes[:3])
-            raise ValueError(f"pictures are of several sizes ({few}), so they are no clip")
-        out, last = unknown(len(self.frames), self.skeleton), None
-        for i, people in enumerate(self.frames):
-            if len(people):
-                last = out[i] = people[_largest(people) if last is None else _nearest(people, last)]
-        return PoseSequence(out, self.skeleton, sizes[0], self.fps)
+def reach(frames: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Height and width of the smallest frame that reaches from the origin past every known joint."""
+    known = [p[np.isfinite(p[..., :2]).all(-1), :2] for p in frames]
+    farthest = np.concatenate([*known, np.ones((1, 2))]).max(0)
+    return float(np.ceil(farthest[1])), float(np.ceil(farthest[0]))
 
 
 def extent(points: np.ndarray) -> tuple[float, float, float, float]:
@@ -126,14 +146,3 @@ def extent(points: np.ndarray) -> tuple[float, float, float, float]:
     if not len(known):
         return 0.0, 0.0, 0.0, 0.0
     return (*known.min(0).tolist(), *np.ptp(known, axis=0).tolist())
-
-
-def _largest(people: np.ndarray) -> int:
-    return int(np.argmax([w * h for _, _, w, h in map(extent, people)]))
-
-
-def _nearest(people: np.ndarray, last: np.ndarray) -> int:
-    distances = np.linalg.norm(people[..., :2] - last[:, :2], axis=-1)
-    known = np.isfinite(distances)
-    sums = np.where(known, distances, 0).sum(1)
-    return int(np.argmin(np.where(known.any(1), sums / np.maximum(known.sum(1), 1), np.inf)))

@@ -282,7 +282,147 @@ LIP_16 = Skeleton(
     ),
 )
 
-_ALL = (OPENPOSE_18, AVATAR_20, BODY_25, COCO_17, HUMAN_ART_21, ANIME_DRAWINGS_21, ANIME_DRAWINGS_25, LIP_16)
+# Halpe's body with feet (Fang et al., AlphaPose): COCO's, then nine. RTMPose's 26 are these.
+HALPE_26 = Skeleton(
+    "halpe_26",
+    (
+        *COCO_17.keypoints,
+        "head_top",
+        "neck",
+        "mid_hip",
+        *(f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in ("left", "right")),
+    ),
+    (
+        ("head_top", "neck"),
+        ("neck", "mid_hip"),
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        *(
+            (a.format(side), b.format(side))
+            for side in ("left", "right")
+            for a, b in (
+                ("{}_eye", "{}_ear"),
+                ("neck", "{}_shoulder"),
+                ("{}_shoulder", "{}_elbow"),
+                ("{}_elbow", "{}_wrist"),
+                ("mid_hip", "{}_hip"),
+                ("{}_hip", "{}_knee"),
+                ("{}_knee", "{}_ankle"),
+                ("{}_ankle", "{}_big_toe"),
+                ("{}_ankle", "{}_small_toe"),
+                ("{}_ankle", "{}_heel"),
+            )
+        ),
+    ),
+)
+
+# BlazePose's landmarks, as MediaPipe lists them ("Pose landmark detection", its PoseLandmark); there the
+# corners of the mouth are mouth_left and mouth_right. A foot index is the tip of the foot.
+MEDIAPIPE_33 = Skeleton(
+    "mediapipe_33",
+    (
+        "nose",
+        *(f"{side}_eye{part}" for side in ("left", "right") for part in ("_inner", "", "_outer")),
+        *(
+            f"{side}_{part}"
+            for part in (
+                *("ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
+                *("hip", "knee", "ankle", "heel", "foot_index"),
+            )
+            for side in ("left", "right")
+        ),
+    ),
+    (
+        ("left_mouth", "right_mouth"),
+        ("left_shoulder", "right_shoulder"),
+        ("left_hip", "right_hip"),
+        *(
+            (a.format(side), b.format(side))
+            for side in ("left", "right")
+            for a, b in (
+                ("nose", "{}_eye_inner"),
+                ("{}_eye_inner", "{}_eye"),
+                ("{}_eye", "{}_eye_outer"),
+                ("{}_eye_outer", "{}_ear"),
+                ("{}_shoulder", "{}_elbow"),
+                ("{}_elbow", "{}_wrist"),
+                ("{}_wrist", "{}_pinky"),
+                ("{}_wrist", "{}_index"),
+                ("{}_wrist", "{}_thumb"),
+                ("{}_pinky", "{}_index"),
+                ("{}_shoulder", "{}_hip"),
+                ("{}_hip", "{}_knee"),
+                ("{}_knee", "{}_ankle"),
+                ("{}_ankle", "{}_heel"),
+                ("{}_heel", "{}_foot_index"),
+                ("{}_ankle", "{}_foot_index"),
+            )
+        ),
+    ),
+)
+
+
+def _mirrored(part: str, order: tuple[int, ...]) -> tuple[list[str], list[str]]:
+    """Numbered points of the right and of the left side, the left ones in the given order."""
+    right = [f"right_{part}_{i + 1}" for i in range(len(order))]
+    return right, [f"left_{part}_{i}" for i in order]
+
+
+def _face() -> tuple[str, ...]:
+    """The 68 landmarks of the face (iBUG 300-W), from the person's right; partners have the same number."""
+    jaw = _mirrored("jaw", (8, 7, 6, 5, 4, 3, 2, 1))
+    brow = _mirrored("brow", (5, 4, 3, 2, 1))
+    nostril = _mirrored("nostril", (2, 1))
+    lid = _mirrored("eyelid", (4, 3, 2, 1, 6, 5))
+    lip = _mirrored("lip", (3, 2, 1, 4, 5))
+    inner = _mirrored("inner_lip", (2, 1, 3))
+    return (
+        *(*jaw[0], "chin", *jaw[1], *brow[0], *brow[1]),
+        *("nose_bridge_1", "nose_bridge_2", "nose_bridge_3", "nose_bridge_4"),
+        *(*nostril[0], "nose_base", *nostril[1], *lid[0], *lid[1]),
+        *(*lip[0][:3], "upper_lip", *lip[1], "lower_lip", *lip[0][:2:-1]),
+        *(*inner[0][:2], "inner_upper_lip", *inner[1], "inner_lower_lip", inner[0][2]),
+    )
+
+
+_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+
+# COCO-WholeBody (Jin et al. 2020), RTMW's and DWPose's: body, feet, face, left hand, right hand. Names are
+# MMPose's (configs/_base_/datasets/coco_wholebody.py) but for those of the face, which are mere numbers there, and
+# the _ before the number of a finger.
+COCO_WHOLEBODY_133 = Skeleton(
+    "coco_wholebody_133",
+    (
+        *COCO_17.keypoints,
+        *(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")),
+        *_face(),
+        *(
+            name
+            for side in ("left", "right")
+            for name in (
+                f"{side}_hand_root",
+                *(f"{side}_{finger}_{i}" for finger in _FINGERS for i in range(1, 5)),
+            )
+        ),
+    ),
+    (
+        *COCO_17.limbs,
+        *(
+            (f"{side}_{a}", f"{side}_{b}")
+            for side in ("left", "right")
+            for a, b in (
+                *(("ankle", part) for part in ("big_toe", "small_toe", "heel")),
+                *(("hand_root", f"{finger}_1") for finger in _FINGERS),
+                *((f"{finger}_{i}", f"{finger}_{i + 1}") for finger in _FINGERS for i in range(1, 4)),
+            )
+        ),
+    ),
+)
+
+_ALL = (
+    *(OPENPOSE_18, AVATAR_20, BODY_25, COCO_17, HUMAN_ART_21, ANIME_DRAWINGS_21, ANIME_DRAWINGS_25, LIP_16),
+    *(HALPE_26, MEDIAPIPE_33, COCO_WHOLEBODY_133),
+)
 SKELETONS = {s.name: s for s in _ALL}
 
 

@@ -157,7 +157,7 @@ def test_all_run_under_jit_in_both_precisions():
 
 def test_every_skeleton_has_sigmas():
     for skeleton in SKELETONS.values():
-        assert (pose.sigmas(skeleton) > 0.02).all() and len(pose.sigmas(skeleton)) == len(skeleton)
+        assert (pose.sigmas(skeleton) > 0.005).all() and len(pose.sigmas(skeleton)) == len(skeleton)
     official = [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
     np.testing.assert_allclose(pose.sigmas(COCO_17) * 1000, official)
     with pytest.raises(ValueError, match="OKS needs a sigma for left_wing: add it to"):
