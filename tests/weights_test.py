@@ -49,6 +49,19 @@ def test_damaged_and_foreign_files_are_named(written, tmp_path):
         weights.load("teacher")
 
 
+def test_the_mean_of_two_networks_lies_between_them(written):
+    config, net, _, _ = written
+    other = jax.jit(recipe.make(config).init)(jax.random.key(1)).players["estimator"].net
+    middle = weights.mean(net, other)
+    for a, b, c in zip(*(jax.tree.leaves((n.params, n.stats)) for n in (net, other, middle)), strict=True):
+        np.testing.assert_allclose(c, (np.asarray(a) + np.asarray(b)) / 2, rtol=1e-6)
+    config = config.copy_and_resolve_references()
+    config.model.widths = (8, 16, 24)
+    smaller = jax.jit(recipe.make(config).init)(jax.random.key(0)).players["estimator"].net
+    with pytest.raises(ValueError, match="different networks"):
+        weights.mean(net, smaller)
+
+
 @pytest.mark.parametrize("name", weights.names())
 def test_packaged_weights_are_small_and_described(name):
     path = weights.path_of(name)

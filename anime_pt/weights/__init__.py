@@ -100,6 +100,26 @@ def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net) -> st
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def mean(net: Net, other: Net) -> Net:
+    """The network whose parameters and statistics lie in the middle of two of one form.
+
+    Of a network and what it became by further training on other pictures, the middle is often better on both
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+
+    Raises:
+      ValueError: they are of different forms.
+    """
+    shapes = [{k: x.shape for k, x in _leaves(n).items()} for n in (net, other)]
+    if shapes[0] != shapes[1]:
+        raise ValueError("these are different networks, of which there is no mean")
+    middle = lambda a, b: (a + b) / 2
+    return dataclasses.replace(
+        net,
+        params=jax.tree.map(middle, net.params, other.params),
+        stats=jax.tree.map(middle, net.stats, other.stats),
+    )
+
+
 def _leaves(net: Net) -> dict[str, jax.Array]:
     return {
         _name(kind, path): leaf

@@ -13,6 +13,11 @@ _PLAYER = flags.DEFINE_string(
     "player", "estimator", "Which network of the run; features of the recipe features."
 )
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint to take (default: the best one, or the latest).")
+_AVERAGE = flags.DEFINE_string(
+    "average",
+    None,
+    "File of weights that the run started from: the mean of both is written, see weights.mean.",
+)
 flags.mark_flags_as_required(["workdir", "out"])
 
 
@@ -24,6 +29,9 @@ def main(_: Sequence[str]) -> None:
     if out.suffix != ".npz":
         raise ValueError(f"--out={out}: the name must end in .npz")
     _, net = estimator.of_run(workdir, _STEP.value, _PLAYER.value)
+    if _AVERAGE.value is not None:
+        _, other = weights.read(pathlib.Path(_AVERAGE.value))
+        net = weights.mean(net, other)
     print(f"{out}: sha256 {weights.write(out, train.recorded_config(workdir), net)}")
 
 
