@@ -11,10 +11,11 @@ of the height. Lengths are percent of the height:
               difference of what is left of the noise
     lag       frames by which the result comes late: the shift at which it fits the clean motion best
 
-Then gaps: joints are taken out of clean motions for some frames and filled.
+Then gaps: joints are taken out for some frames and filled.
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -34,8 +35,13 @@ SETTINGS = [
     *(("savgol", {"window": w, "order": 3}) for w in (7, 9, 11, 15)),
     *(("median", {"window": w}) for w in (3, 5, 7, 9)),
     ("median", {"window": 7, "openmmd_ends": True}),
-    *(("one_euro", {"min_cutoff": c, "beta": b}) for c in (0.5, 1.0, 2.0) for b in (5.0, 10.0, 20.0, 40.0)),
-    ("median+savgol", {"window": 9, "order": 2}),
+    *(("median_savgol", {"window": w, "order": 2}) for w in (7, 9, 11)),
+    *(
+        ("one_euro", {"min_cutoff": c, "beta": b, "derivative_cutoff": d})
+        for d in (1.0, 3.0)
+        for c in (0.5, 1.0, 2.0)
+        for b in (10.0, 20.0, 40.0)
+    ),
 ]
 
 
@@ -75,14 +81,11 @@ def noisy(points: np.ndarray, outliers: bool, rng: np.random.Generator) -> np.nd
 
 
 def filtered(name: str, points: np.ndarray, settings: dict) -> np.ndarray:
-    """By one filter, or by the median of three and Savitzky-Golay."""
+    """By one filter, or as they are."""
     if name == "none":
         return points
-    if name == "one_euro":
-        return smoothing.one_euro(points, FPS, **settings)
-    if name == "median+savgol":
-        return smoothing.savgol(smoothing.median(points, 3), **settings)
-    return getattr(smoothing, name)(points, **settings)
+    sequence = PoseSequence(points, AVATAR_20, (SIDE, SIDE), FPS)
+    return smoothing.smooth(sequence, name, **settings).keypoints
 
 
 def lag(result: np.ndarray, truth: np.ndarray, most: int = 8) -> float:
@@ -109,11 +112,13 @@ def measured(name: str, settings: dict, cases: list[tuple[np.ndarray, np.ndarray
     return {k: round(float(v), 3) for k, v in zip(names, np.mean(rows, 0), strict=True)}
 
 
-def filling(truths: list[np.ndarray], length: int, method: str, rng: np.random.Generator) -> float:
-    """Mean error in gaps of one length, percent of the height."""
+def filling(
+    cases: list[tuple[np.ndarray, np.ndarray]], length: int, method: str, rng: np.random.Generator
+) -> float:
+    """Mean error in gaps of one length in motions (clean, noisy), percent of the height."""
     errors = []
-    for truth in truths:
-        holes = truth.astype(np.float32)
+    for truth, points in cases:
+        holes = points.astype(np.float32)
         lost = np.zeros(truth.shape[:2], bool)
         for joint in range(truth.shape[1]):
             start = rng.integers(5, len(truth) - length - 5)
@@ -136,10 +141,14 @@ def main() -> None:
         for name, settings in SETTINGS:
             result = measured(name, settings, cases)
             show({"filter": name, **settings, "noise": noise, "motions": len(truths), **result})
-    for length in (2, 4, 8, 15, 30):
-        for method in gaps.METHODS:
-            error = filling(truths, length, method, np.random.default_rng(1))
-            show({"gap": length, "method": method, "error": error})
+    rng = np.random.default_rng(0)
+    for noise, cases in (
+        ("none", [(truth, truth) for truth in truths]),
+        ("jitter", [(truth, noisy(truth, False, rng)) for truth in truths]),
+    ):
+        for length, method in itertools.product((1, 2, 4, 8, 15, 30), gaps.METHODS):
+            error = filling(cases, length, method, np.random.default_rng(1))
+            show({"gap": length, "method": method, "noise": noise, "error": error})
 
 
 if __name__ == "__main__":

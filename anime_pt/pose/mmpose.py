@@ -29,7 +29,14 @@ import numpy as np
 
 from anime_pt.pose import files
 from anime_pt.pose.sequences import People, PoseFileError, places, reach, unknown
-from anime_pt.pose.skeletons import COCO_17, COCO_WHOLEBODY_133, HALPE_26, OPENPOSE_18, Skeleton
+from anime_pt.pose.skeletons import (
+    COCO_17,
+    COCO_WHOLEBODY_133,
+    HALPE_26,
+    MEDIAPIPE_33,
+    OPENPOSE_18,
+    Skeleton,
+)
 
 # What a number of joints says: the skeleton that is read, and the names in the file's order.
 _BEHIND_BODY = COCO_WHOLEBODY_133.keypoints[len(COCO_17) :]
@@ -45,7 +52,8 @@ _NAMES = {"head": "head_top", "hip": "mid_hip"}
 
 def known() -> str:
     """The numbers of joints that are read, for messages."""
-    return ", ".join(f"{count} ({s.name})" for count, (s, _) in LAYOUTS.items())
+    counts = ", ".join(f"{count} ({s.name})" for count, (s, _) in LAYOUTS.items())
+    return f"{counts}, and MediaPipe's 33"
 
 
 def read(path: pathlib.Path, size: tuple[float, float] | None = None, fps: float = 30.0) -> People:
@@ -87,7 +95,8 @@ def fits(document: Any) -> bool:
     while isinstance(first, list) and first:
         shape.append(len(first))
         first = first[0]
-    return isinstance(first, int | float) and len(shape) in (2, 3) and shape[-1] in (2, 3)
+    plain = isinstance(first, int | float) and len(shape) in (2, 3) and shape[-1] in (2, 3)
+    return plain and shape[-2] != len(MEDIAPIPE_33)
 
 
 def parse(document: Any, path: pathlib.Path, size: tuple[float, float] | None, fps: float) -> People:

@@ -100,8 +100,8 @@ def _join(
     if any(map(len, frames)) and max(reach(frames)) <= 2:
         if said is None:
             raise PoseFileError(
-                f"{path}: joints are fractions of the picture, whose size it does not say: give its width and "
-                "height"
+                f"{path}: joints are fractions of the picture, whose size it does not say: "
+                "give its width and height"
             )
         frames = [frame * np.float32([said[1], said[0], 1]) for frame in frames]
     size = said or reach(frames)

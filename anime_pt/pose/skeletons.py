@@ -388,8 +388,8 @@ def _face() -> tuple[str, ...]:
 _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 
 # COCO-WholeBody (Jin et al. 2020), RTMW's and DWPose's: body, feet, face, left hand, right hand. Names are
-# MMPose's (configs/_base_/datasets/coco_wholebody.py) but for those of the face, which are mere numbers there, and
-# the _ before the number of a finger.
+# MMPose's (configs/_base_/datasets/coco_wholebody.py) but for those of the face, which are mere numbers
+# there, and the _ before the number of a finger.
 COCO_WHOLEBODY_133 = Skeleton(
     "coco_wholebody_133",
     (

@@ -15,7 +15,9 @@ from scipy import signal
 from anime_pt.pose.gaps import runs
 from anime_pt.pose.sequences import PoseSequence, extent
 
-FILTERS = ("savgol", "median", "one_euro")
+FILTERS = ("savgol", "median", "median_savgol", "one_euro")
+# `median` as OpenMMD does it.
+OPENMMD = {"window": 7, "openmmd_ends": True}
 
 
 def savgol(
@@ -51,16 +53,16 @@ def savgol(
 
 
 def median(
-    keypoints: Float[np.ndarray, "t k 3"], window: int = 7, openmmd_ends: bool = False, columns: int = 2
+    keypoints: Float[np.ndarray, "t k 3"], window: int = 5, openmmd_ends: bool = False, columns: int = 2
 ) -> Float[np.ndarray, "t k 3"]:
     """The median of the frames around each one: takes out single outliers, whatever their size.
 
     Args:
       keypoints: x, y, visibility.
       window: frames, odd. OpenMMD's is 7.
-      openmmd_ends: what the first and last frames are taken from. False: a window that shrinks around them.
-        True: as in OpenMMD, the frame and those inwards of it, (window + 1) / 2 in all: steadier, but a joint
-        that moves stands still there.
+      openmmd_ends: what the first and last frames are taken from. False: a window that shrinks around them,
+        as it does beside gaps. True: as in OpenMMD, the frame and those inwards of it, (window + 1) / 2 in
+        all: steadier, but a joint that moves stands still there.
       columns: how many of the last axis are coordinates.
 
     Raises:
@@ -68,20 +70,30 @@ def median(
     """
     _check_window(window)
     reach, count = window // 2, len(keypoints)
+    values = np.pad(
+        keypoints[..., :columns].astype(float), ((reach, reach), (0, 0), (0, 0)), constant_values=np.nan
+    )
+    around = np.stack([values[i : i + count] for i in range(window)])
+    if openmmd_ends:
+        # Its blocks at the ends have one frame more than the window reaches.
+        around[:reach, : reach + 1] = around[reach + 1 :, count - 1 - reach :] = np.nan
+    else:
+        # Later frames without the earlier ones that match them would pull a moving joint forwards.
+        around = np.where(np.isfinite(around[::-1]), around, np.nan)
     out = keypoints.copy()
-    for i in range(count):
-        low, high = max(i - reach, 0), min(i + reach, count - 1)
-        if openmmd_ends:
-            # Its blocks at the ends have one frame more than the window reaches.
-            low = i if i <= reach else low
-            high = i if i > reach and i >= count - 1 - reach else high
-        else:
-            even = min(i - low, high - i)
-            low, high = i - even, i + even
-        around = keypoints[low : high + 1, :, :columns]
-        known = np.isfinite(keypoints[i, :, :columns]).all(1)
-        out[i, known, :columns] = np.nanmedian(around[:, known], 0)
+    known = np.isfinite(keypoints[..., :columns]).all(-1)
+    out[known, :columns] = np.nanmedian(around[:, known], 0)
     return out
+
+
+def median_savgol(
+    keypoints: Float[np.ndarray, "t k 3"], window: int = 9, order: int = 2, columns: int = 2
+) -> Float[np.ndarray, "t k 3"]:
+    """The median of three frames, then Savitzky-Golay: without the first, an outlier bends a whole window.
+
+    Arguments and errors as `savgol`.
+    """
+    return savgol(median(keypoints, 3, columns=columns), window, order, columns)
 
 
 class OneEuro:
@@ -97,7 +109,7 @@ class OneEuro:
         fps: float,
         min_cutoff: float = 1.0,
         beta: float = 20.0,
-        derivative_cutoff: float = 1.0,
+        derivative_cutoff: float = 3.0,
         scale: float | None = None,
         columns: int = 2,
     ):
@@ -162,7 +174,8 @@ def smooth(sequence: PoseSequence, name: str = "savgol", **settings) -> PoseSequ
         raise ValueError(f"motions are smoothed by {', '.join(FILTERS)}, not {name!r}")
     if name == "one_euro":
         settings = {"fps": sequence.fps} | settings
-    function: Callable[..., np.ndarray] = {"savgol": savgol, "median": median, "one_euro": one_euro}[name]
+    functions = {"savgol": savgol, "median": median, "median_savgol": median_savgol, "one_euro": one_euro}
+    function: Callable[..., np.ndarray] = functions[name]
     world = None if sequence.world is None else function(sequence.world, columns=3, **settings)
     keypoints = function(sequence.keypoints, **settings)
     return dataclasses.replace(sequence, keypoints=keypoints, world=world)
