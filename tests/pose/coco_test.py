@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anime_pt.pose import coco, formats
-from anime_pt.pose.skeletons import AVATAR_20, COCO_17
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17, COCO_WHOLEBODY_133, HALPE_26
 from tests.avatars import asset_files
 
 # The order of COCO's annotation files.
@@ -131,6 +131,76 @@ def test_bad_files_are_named(poses, tmp_path, change, says):
     with pytest.raises(formats.PoseFileError, match=says) as error:
         formats.read(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_whole_bodies(poses, tmp_path):
+    formats.write(tmp_path / "a.json", poses, "coco")
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    rng, wanted = np.random.default_rng(1), []
+    for i, annotation in enumerate(document["annotations"]):
+        parts = {}
+        for name, count in (("foot", 6), ("face", 68), ("lefthand", 21), ("righthand", 21)):
+            points = np.concatenate([rng.uniform(1, 60, (count, 2)).round(2), np.full((count, 1), 2)], 1)
+            points[1, 2] = 0 if name == "foot" else 1
+            valid = (name != "lefthand") or i == 1
+            annotation |= {f"{name}_kpts": points.ravel().tolist(), f"{name}_valid": valid}
+            # A face's joints are visible or not labelled at all.
+            labelled = points[:, 2] > 0 if valid else np.zeros(count, bool)
+            shown = points[:, 2] > (0 if name == "face" else 1)
+            points = np.concatenate([points[:, :2] + 0.5, shown[:, None]], 1)
+            points[~labelled] = (np.nan, np.nan, 0)
+            parts[name] = points
+        wanted.append(np.concatenate([*parts.values()]))
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    people = formats.read_people(tmp_path / "b.json")
+    assert people.skeleton is COCO_WHOLEBODY_133
+    bodies = formats.read_people(tmp_path / "a.json")
+    for found, body, rest in zip(people.frames, bodies.frames, wanted, strict=True):
+        np.testing.assert_array_equal(found[:, :17], body)
+        np.testing.assert_allclose(found[0, 17:], rest, rtol=1e-6)
+    np.testing.assert_array_equal(people.as_skeleton(COCO_17).frames[0], bodies.frames[0])
+    document["annotations"][0]["face_kpts"].pop()
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    with pytest.raises(formats.PoseFileError, match="203 numbers in face_kpts, not 204"):
+        formats.read(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("skeleton", [COCO_17, HALPE_26, COCO_WHOLEBODY_133], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", [lambda i: i, lambda i: f"{i}.jpg", lambda i: f"clip-2_{i:04d}.png"])
+def test_results(skeleton, name, tmp_path):
+    rng, k = np.random.default_rng(0), len(skeleton)
+    points = rng.uniform(1, 60, (4, k, 3)).round(2)
+    points[..., 2] = rng.uniform(0.1, 0.9, (4, k)).round(3)
+    points[0, 3, 2] = 0
+    # As AlphaPose lists them: two in frame 9, none in 10 and 11.
+    rows = [(12, 2), (9, 0), (9, 1), (13, 3)]
+    document = [
+        {"image_id": name(i), "category_id": 1, "keypoints": points[j].ravel().tolist(), "score": 2.5}
+        for i, j in rows
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    people = formats.read_people(tmp_path / "a.json", size=(64, 96), fps=25)
+    assert people.skeleton is skeleton and (people.sizes[0], people.fps) == ((64, 96), 25)
+    assert [len(f) for f in people.frames] == [2, 0, 0, 1, 1] and not any(people.names)
+    np.testing.assert_allclose(people.frames[3][0], points[2] + (0.5, 0.5, 0), rtol=1e-6)
+    np.testing.assert_array_equal(people.frames[0][0, 3], (np.nan, np.nan, 0))
+    assert formats.read(tmp_path / "a.json").size == tuple(np.ceil(points.max((0, 1)) + 0.5)[1::-1])
+
+
+def test_results_of_pictures(tmp_path):
+    person = {"category_id": 1, "keypoints": [1, 2, 0.5] * 17, "score": 1}
+    document = [{"image_id": i} | person for i in (785, 40083, 196141)]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert formats.read_people(tmp_path / "a.json").names == ["785", "40083", "196141"]
+    document = [{"image_id": i} | person for i in ("b.png", "a.png")]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert formats.read_people(tmp_path / "a.json").names == ["a.png", "b.png"]
+    document[0]["keypoints"] = [1, 2, 0.5] * 19
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(
+        formats.PoseFileError, match=r"17 and 19 joints; .*17 \(coco_17\), 26 \(halpe_26\), 133"
+    ):
+        formats.read_people(tmp_path / "a.json")
 
 
 def is_coco(path) -> bool:

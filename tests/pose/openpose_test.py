@@ -78,6 +78,21 @@ def test_the_largest_figure_is_followed(tmp_path):
     assert [len(f) for f in formats.read_people(tmp_path / "a").frames] == [2, 2, 0, 3]
 
 
+@pytest.mark.parametrize("size", [None, (50, 80)])
+def test_fractions_of_a_canvas_become_pixels(size, tmp_path):
+    """As ControlNet's tools wrote them for a time."""
+    values = person(OPENPOSE_18) / np.tile([200, 100, 1], 18)
+    put(tmp_path / "a", document(values, canvas_width=200, canvas_height=100))
+    read = formats.read(tmp_path / "a", size=size)
+    height, width = size or (100, 200)
+    assert read.size == (height, width)
+    np.testing.assert_allclose(read.keypoints[0, 5], (15 * width / 200, 30 * height / 100, 0.8), rtol=1e-5)
+    put(tmp_path / "b", document(values))
+    with pytest.raises(formats.PoseFileError, match=r"fractions of the picture.*give its width and height"):
+        formats.read(tmp_path / "b")
+    assert formats.read(tmp_path / "b", size=(100, 200)).keypoints[0, 5, 0] == pytest.approx(15)
+
+
 def test_size_is_asked_for_or_reaches_past_every_joint(tmp_path):
     put(tmp_path / "a", document(person(OPENPOSE_18, x=10.5, y=20)))
     assert formats.read(tmp_path / "a", size=(480, 640)).size == (480, 640)
@@ -128,7 +143,7 @@ def test_a_folder_with_other_things_is_not_touched(tmp_path):
 
 BAD = {
     "no list": ([{"version": 1.3}], 'no list "people"'),
-    "length": ([document(range(45))], "has 15 joints; this program reads 18 \(openpose_18\) or 25"),
+    "length": ([document(range(45))], r"has 15 joints; this program reads 18 \(openpose_18\) or 25"),
     "text": ([{"people": [{"pose_keypoints_2d": ["x"] * 54}]}], "not made of numbers"),
     "no keypoints": ([{"people": [{}]}], 'no "pose_keypoints_2d"'),
     "person": ([{"people": [7]}], 'no "pose_keypoints_2d"'),

@@ -6,6 +6,7 @@ from anime_pt.pose.skeletons import (
     ANIME_DRAWINGS_25,
     AVATAR_20,
     COCO_17,
+    COCO_WHOLEBODY_133,
     HUMAN_ART_21,
     LIP_16,
     OPENPOSE_18,
@@ -67,6 +68,18 @@ def test_lip_is_in_the_order_of_mpii():
 def test_human_art_begins_with_coco():
     assert HUMAN_ART_21.keypoints[:17] == COCO_17.keypoints
     assert HUMAN_ART_21.keypoints[17:] == ("left_finger", "right_finger", "left_toe", "right_toe")
+
+
+def test_the_face_is_mirrored_as_its_annotations_are():
+    # Partners among the landmarks of iBUG 300-W, as MMPose's coco_wholebody.py lists them; others have none.
+    pairs = {i: 16 - i for i in range(8)} | {i: 43 - i for i in range(17, 22)} | {31: 35, 32: 34}
+    pairs |= {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
+    pairs |= {48: 54, 49: 53, 50: 52, 59: 55, 58: 56, 60: 64, 61: 63, 67: 65}
+    face = COCO_WHOLEBODY_133.flip[23:91] - 23
+    for a in range(68):
+        wanted = pairs.get(a, next((k for k, v in pairs.items() if v == a), a))
+        assert face[a] == wanted, COCO_WHOLEBODY_133.keypoints[23 + a]
+    assert sum(int(b) == a for a, b in enumerate(face)) == 10
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
