@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     config.schedule = ml_collections.ConfigDict()
     config.schedule.resolution = (128, 96)  # Of the data's pictures, and in evaluation.
-    config.schedule.seen = (96, 64)  # Of the parts of them that training sees.
+    config.schedule.seen = (64, 48)  # Of the parts of them that training sees.
     config.schedule.steps = args.get("steps", 60 if demo else 1_400)
     config.schedule.batch_size = 8 if demo else 32  # Characters, two pictures each.
 

@@ -84,7 +84,7 @@ class FeaturesRecipe:
         zoom, place, mirror, light, blur = (jax.random.fold_in(key, i) for i in range(5))
         # From the whole picture made smaller, to a part at nearly its own size.
         fit = min(self._seen[0] / h, self._seen[1] / w)
-        scale = fit * jnp.exp(jax.random.uniform(zoom, (b, 1), minval=-0.1, maxval=0.5))
+        scale = fit * jnp.exp(jax.random.uniform(zoom, (b, 1), minval=-0.1, maxval=0.8))
         free = jnp.array(self._seen) - scale * jnp.array([h, w])
         shift = free * jax.random.uniform(place, (b, 2), minval=0.1, maxval=0.9)
 
