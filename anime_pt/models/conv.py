@@ -6,13 +6,16 @@ The one place that knows what XLA:CPU is slow at, and what beats its convolution
   arithmetic: a sum of shifted products;
 - 3 x 3 ones of stride 1: Winograd's F(2 x 2, 3 x 3) (Lavin and Gray, "Fast algorithms for convolutional
   neural networks", CVPR 2016): 16 products for 36, as matrix products, about half the time, the same error;
-- 1 x 1 ones: a matrix product.
+- 1 x 1 ones: a matrix product;
+- the gradients of all others, first of all of transposed ones: XLA derives convolutions from them whose
+  axes lie as its fast code does not take them, up to 50 times slower. Here a convolution and its two
+  gradients are each other's gradients, each as a convolution whose axes lie as they should.
 
 All forms are exact but for rounding and public, and tests hold them equal in value and gradients. Which one
 runs is decided when a function is traced: these on CPU, XLA's own elsewhere. The environment variable
 ANIME_PT_CONVOLUTIONS, `xla` or `rewritten`, decides otherwise. Where a CPU stands for several devices,
-Winograd's form is left out. Forward-mode differentiation through `winograd` and `depthwise_shifted` is not
-defined; reverse mode is, to any order.
+Winograd's form is left out. Forward-mode differentiation through `winograd`, `depthwise_shifted` and
+`closed` is not defined; reverse mode is, to any order.
 """
 
 import functools
@@ -69,6 +72,8 @@ def convolve(
                 return winograd(x, kernel, 0 if padded else 1)
             if not padded:
                 return _dilated(x, kernel, dilation)
+    if rewritten() and dilation == 1:
+        return closed(x, kernel, stride, ((0, 0), (0, 0)) if padded else _padding(kernel, 1))
     return convolve_directly(x, kernel, stride=stride, dilation=dilation, padded=padded)
 
 
@@ -187,13 +192,99 @@ def _dilated(
     return x.reshape(b, tall * dilation, wide * dilation, -1)[:, :h, :w]
 
 
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def closed(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "k l i o"], stride: int, pads: Pads
+) -> Float[Array, "b h2 w2 o"]:
+    """A convolution whose gradients are `_of_input` and `_of_kernel`.
+
+    Args:
+      x, kernel: see `convolve`.
+      stride: of both directions.
+      pads: zeros above and below, left and right.
+    """
+    return _lax(x, kernel, pads, strides=stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _of_input(gradient: jax.Array, kernel: jax.Array, stride: int, pads: Pads, size: tuple) -> jax.Array:
+    """The gradient of `closed` with respect to an input of `size`: rows, columns."""
+    around = []
+    for side, taps, out, (pad, _) in zip(size, kernel.shape[:2], gradient.shape[1:3], pads, strict=True):
+        before = taps - 1 - pad
+        around.append((before, side + taps - 1 - before - ((out - 1) * stride + 1)))
+    return _lax(gradient, kernel[::-1, ::-1].swapaxes(2, 3), around, spread=stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _of_kernel(x: jax.Array, gradient: jax.Array, stride: int, pads: Pads, size: tuple) -> jax.Array:
+    """The gradient of `closed` with respect to a kernel of `size`: the input convolved with `gradient`."""
+    around = [
+        (pad, (out - 1) * stride + taps - side - pad)
+        for side, taps, out, (pad, _) in zip(x.shape[1:3], size, gradient.shape[1:3], pads, strict=True)
+    ]
+    turned = _lax(x.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3), around, dilation=stride)
+    return turned.transpose(1, 2, 0, 3)
+
+
+def _lax(x, kernel, pads, *, strides: int = 1, spread: int = 1, dilation: int = 1) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (strides, strides),
+        pads,
+        lhs_dilation=(spread, spread),
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=_DIMENSIONS,
+    )
+
+
+def _closed_forward(x, kernel, stride, pads):
+    return closed(x, kernel, stride, pads), (x, kernel)
+
+
+def _closed_backward(stride, pads, saved, gradient):
+    x, kernel = saved
+    of_input = _of_input(gradient, kernel, stride, pads, x.shape[1:3])
+    return of_input, _of_kernel(x, gradient, stride, pads, kernel.shape[:2])
+
+
+def _of_input_forward(gradient, kernel, stride, pads, size):
+    return _of_input(gradient, kernel, stride, pads, size), (gradient, kernel)
+
+
+def _of_input_backward(stride, pads, size, saved, x):
+    gradient, kernel = saved
+    return closed(x, kernel, stride, pads), _of_kernel(x, gradient, stride, pads, kernel.shape[:2])
+
+
+def _of_kernel_forward(x, gradient, stride, pads, size):
+    return _of_kernel(x, gradient, stride, pads, size), (x, gradient)
+
+
+def _of_kernel_backward(stride, pads, size, saved, kernel):
+    x, gradient = saved
+    return _of_input(gradient, kernel, stride, pads, x.shape[1:3]), closed(x, kernel, stride, pads)
+
+
+closed.defvjp(_closed_forward, _closed_backward)
+_of_input.defvjp(_of_input_forward, _of_input_backward)
+_of_kernel.defvjp(_of_kernel_forward, _of_kernel_backward)
+
+
 def transposed(x: Float[Array, "b h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "b h2 w2 o"]:
     """A transposed convolution of stride 2 to twice the size: torch's with padding 1 and output padding 1.
 
     It convolves the input with a zero after every row and column, one more before the first, and one after
     the last. (torch's kernel is this one mirrored in both directions.)
     """
-    return transposed_directly(x, kernel)
+    if not rewritten():
+        return transposed_directly(x, kernel)
+    size = (2 * x.shape[1], 2 * x.shape[2])
+    return _of_input(x, kernel[::-1, ::-1].swapaxes(2, 3), 2, ((1, 1), (1, 1)), size)
 
 
 def transposed_directly(

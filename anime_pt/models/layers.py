@@ -161,6 +161,31 @@ def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 
     return jnp.pad(x, ((0, 0), (size, size), (size, size), (0, 0)), mode="reflect")
 
 
+def sample(images: Float[Array, "b h w c"], places: Float[Array, "b h2 w2 2"]) -> Float[Array, "b h2 w2 c"]:
+    """Values between pixels, linearly; beyond the outermost pixels' centres, theirs.
+
+    Args:
+      images: what is looked at.
+      places: x, y in its pixels, whose centres are at .5.
+    """
+    b, h, w, c = images.shape
+    ends = jnp.array([w - 1, h - 1], places.dtype)
+    places = jnp.clip(places - 0.5, 0, ends)
+    first = jnp.minimum(jnp.floor(places), jnp.maximum(ends - 1, 0))
+    right, down = jnp.split(places - first, 2, axis=-1)
+    column, row = jnp.moveaxis(first.astype(jnp.int32), -1, 0)
+    flat = images.reshape(b, h * w, c)
+
+    def at(row, column):
+        place = (row * w + column).reshape(b, -1, 1)
+        return jnp.take_along_axis(flat, place, axis=1).reshape(*row.shape, c)
+
+    below, beside = jnp.minimum(row + 1, h - 1), jnp.minimum(column + 1, w - 1)
+    upper = at(row, column) + right * (at(row, beside) - at(row, column))
+    lower = at(below, column) + right * (at(below, beside) - at(below, column))
+    return upper + down * (lower - upper)
+
+
 def dropout(x: Float[Array, "..."], rate: float, key: jax.Array | None) -> Float[Array, "..."]:
     """Sets a share of `rate` of the elements to zero and scales the others up; without a key, none."""
     if key is None or not rate:
@@ -172,7 +197,7 @@ class Conv(nnx.Module):
     """A convolution of odd size with zeros around, or the mirrored picture; see `conv.convolve`.
 
     Initial values are torch's defaults, kernel and bias both U(-1, 1) / sqrt(fan_in): for the kernel He's
-    uniform one with a = sqrt(5).
+    uniform one with a = sqrt(5). With a `deviation`, the kernel's are N(0, deviation).
     """
 
     def __init__(
@@ -185,10 +210,11 @@ class Conv(nnx.Module):
         dilation: int = 1,
         bias: bool = True,
         reflect: bool = False,
+        deviation: float | None = None,
         rngs: nnx.Rngs,
     ):
         bound = 1 / math.sqrt(size * size * inputs)
-        self.kernel = nnx.Param(uniform(rngs, (size, size, inputs, outputs), bound))
+        self.kernel = nnx.Param(_kernel(rngs, (size, size, inputs, outputs), bound, deviation))
         self.bias = nnx.Param(uniform(rngs, (outputs,), bound)) if bias else None
         self.stride = stride
         self.dilation = dilation
@@ -206,12 +232,21 @@ class Conv(nnx.Module):
 class ConvTranspose(nnx.Module):
     """A 3 x 3 convolution that doubles the size; see `conv.transposed`.
 
-    Initial values are torch's defaults, for which the fan-in of a transposed convolution counts outputs.
+    Initial values are torch's defaults, for which the fan-in of a transposed convolution counts outputs; see
+    `Conv`.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        deviation: float | None = None,
+        rngs: nnx.Rngs,
+    ):
         bound = 1 / math.sqrt(9 * outputs)
-        self.kernel = nnx.Param(uniform(rngs, (3, 3, inputs, outputs), bound))
+        self.kernel = nnx.Param(_kernel(rngs, (3, 3, inputs, outputs), bound, deviation))
         self.bias = nnx.Param(uniform(rngs, (outputs,), bound)) if bias else None
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
@@ -234,6 +269,10 @@ class DepthwiseConv(nnx.Module):
 def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> jax.Array:
     """Initial values, uniform in +-`bound`; see `normal`."""
     return jax.random.uniform(rngs.params(), (math.prod(shape),), minval=-bound, maxval=bound).reshape(shape)
+
+
+def _kernel(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float, deviation: float | None) -> jax.Array:
+    return uniform(rngs, shape, bound) if deviation is None else deviation * normal(rngs, shape)
 
 
 def normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:

@@ -19,26 +19,50 @@ parameters where they are off:
   `models/copying.py`.
 """
 
-import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from anime_pt.models import layers
+from anime_pt.models import copying, layers
 
 STRIDE = 4  # Pixels of the image per cell of the codes; its sides must be multiples of it.
 FUSIONS = ("mean", "attention")
-_NORMS = {"batch": layers.BatchNorm, "instance": lambda features: layers.InstanceNorm()}
+NORMS = ("batch", "instance")
+
+
+class _Make(NamedTuple):
+    """How a network makes its layers."""
+
+    norm: str
+    deviation: float | None  # Of initial values: of kernels from 0, of scales from 1; None for torch's.
+    rngs: nnx.Rngs
+
+    def conv(self, inputs: int, outputs: int, size: int = 3, **options) -> layers.Conv:
+        options = {"bias": self.norm == "instance"} | options
+        return layers.Conv(inputs, outputs, size, deviation=self.deviation, rngs=self.rngs, **options)
+
+    def up(self, inputs: int, outputs: int) -> layers.ConvTranspose:
+        bias = self.norm == "instance"
+        return layers.ConvTranspose(inputs, outputs, bias=bias, deviation=self.deviation, rngs=self.rngs)
+
+    def normalisation(self, features: int) -> nnx.Module:
+        if self.norm == "instance":
+            return layers.InstanceNorm()
+        module = layers.BatchNorm(features)
+        if self.deviation is not None:
+            module.scale = nnx.Param(1 + self.deviation * layers.normal(self.rngs, (features,)))
+        return module
 
 
 class _Unit(nnx.Module):
     """Convolution, normalisation, ReLU."""
 
-    def __init__(self, conv: nnx.Module, features: int, norm: str):
+    def __init__(self, make, conv, features):
         self.conv = conv
-        self.norm = _NORMS[norm](features)
+        self.norm = make.normalisation(features)
 
     def __call__(self, x, train):
         return jax.nn.relu(self.norm(self.conv(x), train))
@@ -47,11 +71,10 @@ class _Unit(nnx.Module):
 class _Encoder(nnx.Module):
     """To a quarter of the size and four times `width` channels."""
 
-    def __init__(self, inputs, width, norm, *, rngs):
-        conv = functools.partial(layers.Conv, bias=norm == "instance", rngs=rngs)
-        self.unit0 = _Unit(conv(inputs, width, 7, reflect=True), width, norm)
-        self.unit1 = _Unit(conv(width, 2 * width, stride=2), 2 * width, norm)
-        self.unit2 = _Unit(conv(2 * width, 4 * width, stride=2), 4 * width, norm)
+    def __init__(self, make, inputs, width):
+        self.unit0 = _Unit(make, make.conv(inputs, width, 7, reflect=True), width)
+        self.unit1 = _Unit(make, make.conv(width, 2 * width, stride=2), 2 * width)
+        self.unit2 = _Unit(make, make.conv(2 * width, 4 * width, stride=2), 4 * width)
 
     def __call__(self, x, train):
         return self.unit2(self.unit1(self.unit0(x, train), train), train)
@@ -60,11 +83,10 @@ class _Encoder(nnx.Module):
 class _Pair(nnx.Module):
     """A unit, dropout, and a convolution, normalised unless `last_norm` is off."""
 
-    def __init__(self, inputs, outputs, norm, dropout, *, last_norm=True, rngs):
-        conv = functools.partial(layers.Conv, inputs, reflect=True, bias=norm == "instance", rngs=rngs)
-        self.unit = _Unit(conv(inputs), inputs, norm)
-        self.conv = conv(outputs)
-        self.norm = _NORMS[norm](outputs) if last_norm else None
+    def __init__(self, make, inputs, outputs, dropout, *, last_norm=True):
+        self.unit = _Unit(make, make.conv(inputs, inputs, reflect=True), inputs)
+        self.conv = make.conv(inputs, outputs, reflect=True)
+        self.norm = make.normalisation(outputs) if last_norm else None
         self.dropout = dropout
 
     def __call__(self, x, train, key):
@@ -75,9 +97,9 @@ class _Pair(nnx.Module):
 class _Block(nnx.Module):
     """A pose-attentional transfer block: both codes to the next ones."""
 
-    def __init__(self, features, pose_features, norm, dropout, *, rngs):
-        self.image = _Pair(features, features, norm, dropout, rngs=rngs)
-        self.pose = _Pair(pose_features, features, norm, dropout, last_norm=False, rngs=rngs)
+    def __init__(self, make, features, pose_features, dropout):
+        self.image = _Pair(make, features, features, dropout)
+        self.pose = _Pair(make, pose_features, features, dropout, last_norm=False)
 
     def __call__(self, image, pose, train, keys):
         pose = self.pose(pose, train, keys[1])
@@ -88,11 +110,10 @@ class _Block(nnx.Module):
 class _Decoder(nnx.Module):
     """Back to the size of the picture."""
 
-    def __init__(self, width, outputs, norm, *, rngs):
-        up = functools.partial(layers.ConvTranspose, bias=norm == "instance", rngs=rngs)
-        self.unit0 = _Unit(up(4 * width, 2 * width), 2 * width, norm)
-        self.unit1 = _Unit(up(2 * width, width), width, norm)
-        self.conv = layers.Conv(width, outputs, 7, reflect=True, rngs=rngs)
+    def __init__(self, make, width, outputs):
+        self.unit0 = _Unit(make, make.up(4 * width, 2 * width), 2 * width)
+        self.unit1 = _Unit(make, make.up(2 * width, width), width)
+        self.conv = make.conv(width, outputs, 7, reflect=True, bias=True)
 
     def features(self, x, train):
         """What the last convolution paints from."""
@@ -113,6 +134,7 @@ class Generator(nnx.Module):
       image_channels: 3, or 4 with a mask.
       dropout: share of features left out within blocks in training.
       fusion: how several sources become one: "mean" or "attention".
+      copy: whether there is a copy path.
       rngs: for the initial values, the code's: kernels N(0, 0.02), scales N(1, 0.02); not kept.
 
     Raises:
@@ -129,23 +151,26 @@ class Generator(nnx.Module):
         image_channels: int = 3,
         dropout: float = 0.5,
         fusion: str = "mean",
+        copy: bool = False,
         rngs: nnx.Rngs,
     ):
-        _check("norm", norm, _NORMS)
+        _check("norm", norm, NORMS)
         _check("fusion", fusion, FUSIONS)
+        make = _Make(norm, 0.02, rngs)
         features = 4 * ngf
-        self.image_encoder = _Encoder(image_channels, ngf, norm, rngs=rngs)
-        self.pose_encoder = _Encoder(2 * keypoints, ngf, norm, rngs=rngs)
+        self.image_encoder = _Encoder(make, image_channels, ngf)
+        self.pose_encoder = _Encoder(make, 2 * keypoints, ngf)
         self.blocks = nnx.Dict(
             {
-                f"block{i}": _Block(features, 2 * features if i else features, norm, dropout, rngs=rngs)
+                f"block{i}": _Block(make, features, 2 * features if i else features, dropout)
                 for i in range(blocks)
             }
         )
-        self.decoder = _Decoder(ngf, image_channels, norm, rngs=rngs)
+        self.decoder = _Decoder(make, ngf, image_channels)
         self.dropout = dropout
-        _initialise(self, rngs)
+        # Options come last, so that they leave the initial values of the rest alone.
         self.score = layers.Conv(features, 1, rngs=rngs) if fusion == "attention" else None
+        self.copy = copying.CopyPath(features, ngf, keypoints, image_channels, rngs=rngs) if copy else None
 
     def __call__(
         self,
@@ -168,6 +193,19 @@ class Generator(nnx.Module):
         Raises:
           ValueError: the sides are no multiples of 4, or dropout has no key.
         """
+        painted, copied = self.parts(source, source_pose, target_pose, train=train, key=key)
+        return painted if copied is None else copied.image
+
+    def parts(
+        self,
+        source: Float[Array, "b *n h w c"],
+        source_pose: Float[Array, "b *n h w k"],
+        target_pose: Float[Array, "b h w k"],
+        *,
+        train: bool,
+        key: jax.Array | None = None,
+    ) -> tuple[Float[Array, "b h w c"], copying.Copied | None]:
+        """The painted picture, and what the copy path makes of it if there is one; see `__call__`."""
         if source.ndim == 4:
             source, source_pose = source[:, None], source_pose[:, None]
         b, n, h, w, _ = source.shape
@@ -177,7 +215,11 @@ class Generator(nnx.Module):
         pose = jnp.concatenate([source_pose, pose], axis=-1)
         code = self.transfer(_flat(source), _flat(pose), train, _key(self.dropout, train, key))
         code = code.reshape(b, n, *code.shape[1:])
-        return self.decoder.paint(self.decoder.features(self._fused(code), train))
+        features = self.decoder.features(self._fused(code), train)
+        painted = self.decoder.paint(features)
+        if self.copy is None:
+            return painted, None
+        return painted, self.copy(code, features, painted, source, source_pose, target_pose)
 
     def transfer(
         self,
@@ -206,8 +248,8 @@ class Generator(nnx.Module):
 
 
 class _ResidualBlock(nnx.Module):
-    def __init__(self, features, norm, dropout, *, rngs):
-        self.pair = _Pair(features, features, norm, dropout, rngs=rngs)
+    def __init__(self, make, features, dropout):
+        self.pair = _Pair(make, features, features, dropout)
 
     def __call__(self, x, train, key):
         return x + self.pair(x, train, key)
@@ -237,11 +279,10 @@ class Discriminator(nnx.Module):
         dropout: float = 0.5,
         rngs: nnx.Rngs,
     ):
-        _check("norm", norm, _NORMS)
-        self.encoder = _Encoder(channels, ndf, norm, rngs=rngs)
-        self.blocks = nnx.Dict(
-            {f"block{i}": _ResidualBlock(4 * ndf, norm, dropout, rngs=rngs) for i in range(blocks)}
-        )
+        _check("norm", norm, NORMS)
+        make = _Make(norm, None, rngs)
+        self.encoder = _Encoder(make, channels, ndf)
+        self.blocks = nnx.Dict({f"block{i}": _ResidualBlock(make, 4 * ndf, dropout) for i in range(blocks)})
         self.dropout = dropout
 
     def __call__(
@@ -291,12 +332,3 @@ def _split(key: jax.Array | None, blocks: int) -> list[tuple]:
     if key is None:
         return [(None, None)] * blocks
     return [tuple(pair) for pair in jax.random.split(key, (blocks, 2))]
-
-
-def _initialise(module: nnx.Module, rngs: nnx.Rngs) -> None:
-    """Kernels N(0, 0.02), scales of normalisations N(1, 0.02); biases stay as they are."""
-    for _, part in nnx.iter_modules(module):
-        if isinstance(part, layers.Conv | layers.ConvTranspose):
-            part.kernel[...] = 0.02 * layers.normal(rngs, part.kernel.shape)
-        elif isinstance(part, layers.BatchNorm):
-            part.scale[...] = 1 + 0.02 * layers.normal(rngs, part.scale.shape)

@@ -1,5 +1,7 @@
 """The forms of a convolution are equal, in value and in gradients, and pad as torch does."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,6 +84,54 @@ def test_convolutions_are_equal_in_all_forms(monkeypatch, stride, dilation, heig
             np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
 
+def gradients_of(form, *arguments):
+    """Gradients of a loss whose weights are one's own at every place; compiled."""
+
+    def loss(*arguments):
+        out = form(*arguments)
+        return (jnp.sin(jnp.arange(out.size)).reshape(out.shape) * out**2).sum()
+
+    return jax.jit(jax.grad(loss, tuple(range(len(arguments)))))(*arguments)
+
+
+@pytest.mark.parametrize(("size", "stride", "height", "width"), [(3, 1, 4, 7), (7, 1, 8, 7), (5, 2, 8, 7)])
+def test_convolutions_of_what_is_padded_already(monkeypatch, size, stride, height, width):
+    monkeypatch.setattr(conv, "_LEAST_CHANNELS", 1)
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(5)
+        x, kernel = jnp.asarray(rng.normal(size=(2, height, width, 3))), rng.normal(size=(size, size, 3, 4))
+        kernel, forms = jnp.asarray(kernel), []
+        for form in ("xla", "rewritten"):
+            monkeypatch.setenv(conv.SWITCH, form)
+            call = lambda x, kernel: conv.convolve(x, kernel, stride=stride, padded=True)
+            forms.append((call(x, kernel), *gradients_of(call, x, kernel)))
+        out = forms[0][0]
+        assert out.shape[1:3] == tuple((side - size) // stride + 1 for side in (height, width))
+        window = x[1, stride : stride + size, :size]
+        np.testing.assert_allclose(out[1, 1, 0], jnp.einsum("hwi,hwio->o", window, kernel))
+        for ours, theirs in zip(*forms, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 4), (1, 2)])
+def test_transposed_convolutions_are_equal_in_all_forms(monkeypatch, height, width):
+    with jax.enable_x64(True):
+        x, kernel = map(jnp.asarray, arrays(height, width, 3, 4))
+        # The definition: every pixel puts a kernel, mirrored, around the even places of the output.
+        expected = np.zeros((2, 2 * height + 2, 2 * width + 2, 4))
+        for i in range(height):
+            for j in range(width):
+                put = np.einsum("bi,hwio->bhwo", x[:, i, j], kernel[::-1, ::-1])
+                expected[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += put
+        gradients = []
+        for form in ("xla", "rewritten"):
+            monkeypatch.setenv(conv.SWITCH, form)
+            np.testing.assert_allclose(conv.transposed(x, kernel), expected[:, 1:-1, 1:-1], rtol=1e-12)
+            gradients.append(gradients_of(conv.transposed, x, kernel))
+        for ours, theirs in zip(*gradients, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
 @pytest.mark.parametrize("batch", [1, 6])
 def test_winograd_in_groups(monkeypatch, batch):
     """What does not fit into the cache at once goes group by group, forwards and backwards."""
@@ -99,8 +149,16 @@ def test_winograd_in_groups(monkeypatch, batch):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
 
-def test_second_derivatives():
+def strided(stride, pad, x, kernel):
+    pads = ((pad, pad), (pad, pad))
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def test_second_derivatives(monkeypatch):
     """A gradient penalty goes through a convolution's gradient."""
+    monkeypatch.setenv(conv.SWITCH, "rewritten")
     with jax.enable_x64(True):
         rng = np.random.default_rng(3)
         x, kernel = jnp.asarray(rng.normal(size=(2, 5, 4, 3))), jnp.asarray(rng.normal(size=(3, 3, 3, 2)))
@@ -111,8 +169,11 @@ def test_second_derivatives():
             return jnp.square(gradient).sum()
 
         for fast, plain, weights in (
-            (conv.winograd, conv.convolve_directly, kernel),
+            (conv.winograd, functools.partial(strided, 1, 1), kernel),
+            (lambda x, w: conv.winograd(x, w, 0), functools.partial(strided, 1, 0), kernel),
             (conv.depthwise_shifted, conv.depthwise_grouped, depth),
+            (lambda x, w: conv.closed(x, w, 2, ((1, 1), (1, 1))), functools.partial(strided, 2, 1), kernel),
+            (conv.transposed, conv.transposed_directly, kernel),
         ):
             ours = jax.jit(jax.grad(lambda x, w, form=fast: penalty(form, x, w), (0, 1)))(x, weights)
             theirs = jax.jit(jax.grad(lambda x, w, form=plain: penalty(form, x, w), (0, 1)))(x, weights)

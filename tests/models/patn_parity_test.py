@@ -75,35 +75,48 @@ class Golden:
     def inputs(self) -> tuple:
         return self["input/P1"], self["input/BP1"], self["input/BP2"]
 
-    def features(self, images):
-        """The recorded stand-in for VGG-19, up to relu1_2."""
-        mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-        x = ((images + 1) / 2 - mean.astype(self.dtype)) / deviation.astype(self.dtype)
+    @property
+    def data(self) -> dict[str, jax.Array]:
+        """What losses take. (An argument: XLA spends minutes on folding what follows from constants.)"""
+        data = {name: self[f"input/{name}"] for name in ("P1", "P2", "BP1", "BP2")}
         for layer in ("0", "2"):
-            kernel = self[f"sd/vgg/{layer}.weight"].transpose(1, 2, 3, 0)  # (out, h, w, in) by now.
-            x = jax.nn.relu(conv.convolve(x, kernel) + self[f"sd/vgg/{layer}.bias"])
-        return x
+            data[f"kernel{layer}"] = jnp.asarray(
+                self.arrays[f"sd/vgg/{layer}.weight"].transpose(2, 3, 1, 0), self.dtype
+            )
+            data[f"bias{layer}"] = self[f"sd/vgg/{layer}.bias"]
+        return data
 
-    def generator_loss(self, params):
+    def generator_loss(self, params, nets, data):
         """Total, and what the code calls its parts; then the networks after it."""
-        fake, net = self.generator.with_params(params)(*self.inputs, train=True)
+        fake, net = nets["netG"].with_params(params)(data["P1"], data["BP1"], data["BP2"], train=True)
         terms, after = {}, {"netG": net}
         for name, condition in DISCRIMINATORS.items():
-            logits, after[name] = self.discriminators[name](fake, self[f"input/{condition}"], train=True)
+            logits, after[name] = nets[name](fake, data[condition], train=True)
             terms[f"loss_G_GAN_{name[-2:]}"] = self.adversarial(logits, True)
         terms["pair_GANloss"] = self.weight["GAN"] * sum(terms.values()) / 2
-        terms["loss_originL1"] = self.weight["A"] * losses.l1(fake, self["input/P2"])
-        perceptual = losses.perceptual(self.features, fake, self["input/P2"])
+        terms["loss_originL1"] = self.weight["A"] * losses.l1(fake, data["P2"])
+        perceptual = losses.perceptual(functools.partial(features, data), fake, data["P2"])
         terms["loss_perceptual"] = self.weight["B"] * perceptual
         terms["pair_L1loss"] = terms["loss_originL1"] + terms["loss_perceptual"]
         return terms["pair_GANloss"] + terms["pair_L1loss"], (terms, fake, after)
 
-    def discriminator_loss(self, params, name, net, fake):
-        condition = self[f"input/{DISCRIMINATORS[name]}"]
-        real, net = net.with_params(params)(self["input/P2"], condition, train=True)
+    def discriminator_loss(self, params, name, net, fake, data):
+        condition = data[DISCRIMINATORS[name]]
+        real, net = net.with_params(params)(data["P2"], condition, train=True)
         fake, net = net(fake, condition, train=True)
         total = self.adversarial(real, True) + self.adversarial(fake, False)
         return self.weight["GAN"] * 0.5 * total, net
+
+
+def features(data, images):
+    """The recorded stand-in for VGG-19, up to relu1_2."""
+    mean, deviation = (
+        np.array(v).astype(images.dtype) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
+    x = ((images + 1) / 2 - mean) / deviation
+    for layer in ("0", "2"):
+        x = jax.nn.relu(conv.convolve(x, data[f"kernel{layer}"]) + data[f"bias{layer}"])
+    return x
 
 
 def assert_close(actual, expected, tolerance: float, name: str = ""):
@@ -148,7 +161,7 @@ def test_the_generator_and_what_is_in_it(golden):
             seen[name + "mask_mean"] = mask.mean((1, 2, 3))
         return seen
 
-    out, after = jax.jit(functools.partial(golden.generator, train=False))(*golden.inputs)
+    out, after = jax.jit(lambda net, *x: net(*x, train=False))(golden.generator, *golden.inputs)
     seen = inside(golden.generator, *golden.inputs) | {"out": out}
     recorded = [n.removeprefix("eval/") for n in golden.arrays if n.startswith("eval/")]
     recorded = [n for n in recorded if not re.match("D_|vgg", n)]
@@ -163,10 +176,10 @@ def test_the_generator_and_what_is_in_it(golden):
 
 def test_discriminators_and_features(golden):
     for name, condition in DISCRIMINATORS.items():
-        call = jax.jit(functools.partial(golden.discriminators[name], train=False))
-        logits, _ = call(golden["input/P2"], golden[f"input/{condition}"])
+        call = jax.jit(lambda net, *x: net(*x, train=False))
+        logits, _ = call(golden.discriminators[name], golden["input/P2"], golden[f"input/{condition}"])
         assert_close(golden.as_recorded(logits), golden[f"eval/{name[3:]}_real"], 1e-4, name)
-    assert_close(golden.features(golden["input/P2"]), golden["eval/vgg_P2"], 1e-4)
+    assert_close(features(golden.data, golden["input/P2"]), golden["eval/vgg_P2"], 1e-4)
 
 
 def check_gradients(golden: Golden, name: str, gradients) -> None:
@@ -197,16 +210,16 @@ def test_a_step(path):
     """Losses, gradients and running statistics of all three players."""
     with jax.enable_x64(True):
         golden = Golden(path, np.float64)
-        (_, (terms, fake, after)), gradients = jax.jit(
-            jax.value_and_grad(golden.generator_loss, has_aux=True)
-        )(golden.generator.params)
+        nets, data = {"netG": golden.generator} | golden.discriminators, golden.data
+        step = jax.jit(jax.value_and_grad(golden.generator_loss, has_aux=True))
+        (_, (terms, fake, after)), gradients = step(golden.generator.params, nets, data)
         assert fake.dtype == jnp.float64
         assert_close(fake, golden["train/fake"], 1e-4)
         check_gradients(golden, "netG", gradients)
         for name in DISCRIMINATORS:
-            net = dataclasses.replace(golden.discriminators[name], stats=after[name].stats)
+            net = dataclasses.replace(nets[name], stats=after[name].stats)
             step = jax.jit(jax.value_and_grad(golden.discriminator_loss, has_aux=True), static_argnums=1)
-            (terms[f"loss_{name}"], after[name]), gradients = step(net.params, name, net, fake)
+            (terms[f"loss_{name}"], after[name]), gradients = step(net.params, name, net, fake, data)
             check_gradients(golden, name, gradients)
         for name, value in terms.items():
             np.testing.assert_allclose(value, golden.arrays[f"train64/{name}"], rtol=1e-6, err_msg=name)
