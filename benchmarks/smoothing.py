@@ -11,7 +11,8 @@ of the height. Lengths are percent of the height:
               difference of what is left of the noise
     lag       frames by which the result comes late: the shift at which it fits the clean motion best
 
-Then gaps: joints are taken out for some frames and filled.
+Then gaps: joints are taken out for some frames and filled; "smoothed": of the joints with jitter, smoothed
+before.
 """
 
 import argparse
@@ -112,11 +113,9 @@ def measured(name: str, settings: dict, cases: list[tuple[np.ndarray, np.ndarray
     return {k: round(float(v), 3) for k, v in zip(names, np.mean(rows, 0), strict=True)}
 
 
-def filling(
-    cases: list[tuple[np.ndarray, np.ndarray]], length: int, method: str, rng: np.random.Generator
-) -> float:
+def filling(cases: list[tuple[np.ndarray, np.ndarray]], length: int, method: str, smoothed: bool) -> float:
     """Mean error in gaps of one length in motions (clean, noisy), percent of the height."""
-    errors = []
+    errors, rng = [], np.random.default_rng(1)
     for truth, points in cases:
         holes = points.astype(np.float32)
         lost = np.zeros(truth.shape[:2], bool)
@@ -124,7 +123,8 @@ def filling(
             start = rng.integers(5, len(truth) - length - 5)
             lost[start : start + length, joint] = True
         holes[lost] = (np.nan, np.nan, 0)
-        done, _ = gaps.fill(PoseSequence(holes, AVATAR_20, (SIDE, SIDE), FPS), length, method)
+        sequence = PoseSequence(holes, AVATAR_20, (SIDE, SIDE), FPS)
+        done, _ = gaps.fill(smoothing.smooth(sequence) if smoothed else sequence, length, method)
         off = np.linalg.norm(done.keypoints[lost, :2] - truth[lost, :2], axis=-1)
         errors.append(off.mean() / height(truth) * 100)
     return round(float(np.mean(errors)), 3)
@@ -142,12 +142,10 @@ def main() -> None:
             result = measured(name, settings, cases)
             show({"filter": name, **settings, "noise": noise, "motions": len(truths), **result})
     rng = np.random.default_rng(0)
-    for noise, cases in (
-        ("none", [(truth, truth) for truth in truths]),
-        ("jitter", [(truth, noisy(truth, False, rng)) for truth in truths]),
-    ):
+    shaken = [(truth, noisy(truth, False, rng)) for truth in truths]
+    for noise, cases in (("none", [(t, t) for t in truths]), ("jitter", shaken), ("smoothed", shaken)):
         for length, method in itertools.product((1, 2, 4, 8, 15, 30), gaps.METHODS):
-            error = filling(cases, length, method, np.random.default_rng(1))
+            error = filling(cases, length, method, noise == "smoothed")
             show({"gap": length, "method": method, "noise": noise, "error": error})
 
 

@@ -87,11 +87,16 @@ def fill(sequence: PoseSequence, longest_gap: int = 8, method: str = "linear") -
     A joint that is filled in is as visible as the less visible of these two. Depth (`PoseSequence.world`) is
     filled in the same way, on its own.
 
+    Measured by `python -m benchmarks.smoothing`, mean error in gaps of 2, 4, 8, 15 and 30 frames at 30 per
+    second, percent of the figure's height: with jitter of 0.5 % linear 0.66, 1.0, 1.9, 3.1, 4.8 and spline
+    0.94, 1.3, 2.1, 4.2, 7.8; without any linear 0.35, 0.74, 1.7, 3.0, 4.7 and spline 0.09, 0.23, 0.71, 2.1,
+    4.9. So curves are for joints that do not jitter.
+
     Args:
       sequence: any skeleton.
       longest_gap: frames.
       method: "linear": on a straight line from one to the other; "spline": on a cubic curve through these and
-        up to four found frames to either side, see `benchmarks/smoothing.py` for what each is good for.
+        up to four found frames to either side.
 
     Returns:
       The sequence, and what was not found.

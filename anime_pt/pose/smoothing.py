@@ -3,6 +3,21 @@
 Each filter takes (t, k, 3) joints over time and gives as many; x and y are smoothed, the visibility stays. A
 joint that is unknown in a frame stays unknown, and gaps are no zeros: what is known on either side of one is
 smoothed for itself (`gaps.fill` comes first, if at all).
+
+The defaults are what `python -m benchmarks.smoothing` showed best on 16 motions at 30 frames per second with
+jitter of 0.5 % of the figure's height, and with 2 % outliers besides. Mean error in percent of the height,
+acceleration left of the noise, and lag in frames:
+
+                                 jitter alone           with outliers
+    as it is                     0.63   1.54   0        0.71   1.85
+    savgol(9, 2)                 0.38   0.33   0        0.46   0.38
+    median_savgol(9, 2)          0.39   0.25   0        0.40   0.25
+    median(5)                    0.46   0.71   0        0.48   0.73
+    median(**OPENMMD)            0.54   0.69   0        0.55   0.71
+    one_euro()                   0.57   0.68   0.35     0.67   0.87
+
+Savgol's error rises on both sides of a window of 9 (7: 0.384, 9: 0.376, 11: 0.410). One-euro sees the past
+alone: it is for live use.
 """
 
 import dataclasses
@@ -115,6 +130,9 @@ class OneEuro:
     ):
         """Starts before the first frame.
 
+        Of the settings tried, `beta` trades lag for jitter (10, 20, 40: lag 0.55, 0.35, 0.21 frames,
+        acceleration 0.56, 0.68, 0.83); a speed cut off at 1 Hz as in the paper lags more (0.51 at 20).
+
         Args:
           fps: frames per second.
           min_cutoff: of joints that stand still, Hz. Lower: less jitter, more lag.
@@ -164,7 +182,7 @@ def one_euro(keypoints: Float[np.ndarray, "t k 3"], fps: float, **settings) -> F
     return np.stack([step(frame) for frame in keypoints])
 
 
-def smooth(sequence: PoseSequence, name: str = "savgol", **settings) -> PoseSequence:
+def smooth(sequence: PoseSequence, name: str = "median_savgol", **settings) -> PoseSequence:
     """A clip smoothed by one of `FILTERS`, its depth with it; settings as the function of that name.
 
     Raises:
