@@ -168,5 +168,5 @@ def test_the_pipeline_cuts_out_figures(data_dir):
     with pytest.raises(ValueError, match=r"set config\.data\.skeleton"):
         pipeline.check(config, (64, 32))
     config.data.view = "half"
-    with pytest.raises(ValueError, match="use whole, figure or gccpm"):
+    with pytest.raises(ValueError, match="use whole, figure, gccpm, pairs"):
         pipeline.check(config, (64, 32))
