@@ -1,7 +1,8 @@
 """The feature network that ships with the package, trained to tell rendered characters apart.
 
     python -m anime_pt.main --config=configs/features.py --workdir=runs/features
-        Hardware: 2 CPU cores.
+        Hardware: 2 CPU cores. Not run at this length. The packaged weights are of 220 steps of 24 pairs, 16
+        minutes: top-1 0.92 of 120 unseen characters (anime_pt/weights/features.md).
     python -m anime_pt.main --config=configs/features.py:demo --workdir=runs/features_demo
         Hardware: 2 CPU cores.
 
