@@ -11,6 +11,8 @@ is 2 and there is no size but theirs:
 
     "pictures": [{"name": "a.png", "width": 512, "height": 512}, ...]
 
+Where depth is known (`PoseSequence.world`), "world" has the same joints as [x, y, z] in metres, or null.
+
 The other formats are described in `openpose`, `coco`, `mediapipe`, `mmpose` (RTMPose, DWPose) and `patn`.
 """
 
@@ -23,7 +25,7 @@ import numpy as np
 
 from anime_pt.pose import coco, files, mediapipe, mmpose, openpose, patn, tracks
 from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
-from anime_pt.pose.skeletons import SKELETONS
+from anime_pt.pose.skeletons import SKELETONS, Skeleton
 
 KINDS = ("anime_pt", "openpose", "coco")
 _FORMAT = "anime_pt/keypoints"
@@ -140,7 +142,7 @@ def _write(path: pathlib.Path, poses: PoseSequence | People) -> None:
         for figures in people.frames
         for points in (figures if len(figures) else nobody)
     ]
-    document = {
+    document: dict[str, Any] = {
         "format": _FORMAT,
         "version": 1,
         "skeleton": people.skeleton.name,
@@ -155,7 +157,14 @@ def _write(path: pathlib.Path, poses: PoseSequence | People) -> None:
             {"name": name, "width": w, "height": h}
             for name, (h, w) in zip(people.names, people.sizes, strict=True)
         ]
-    files.save_json(path, document | {"fps": people.fps, "frames": frames})
+    document |= {"fps": people.fps, "frames": frames}
+    if people.worlds is not None:
+        document["world"] = [
+            [None if not np.isfinite(p).all() else [round(float(v), 5) for v in p] for p in points]
+            for places in people.worlds
+            for points in (places if len(places) else nobody)
+        ]
+    files.save_json(path, document)
 
 
 def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
@@ -179,12 +188,13 @@ def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
         )
     if document["names"] != list(skeleton.keypoints):
         raise PoseFileError(f"{path}: the joint names are not those of {skeleton.name}, in its order")
-    unknown = [np.nan, np.nan, 0.0]
+    world = None
     try:
-        frames = [[unknown if p is None else p for p in frame] for frame in document["frames"]]
-        keypoints = np.array(frames, np.float32)
-        if frames and keypoints.shape[1:] != (len(skeleton), 3):
-            raise ValueError(f"frames of shape {keypoints.shape[1:]}")
+        keypoints = _array(document["frames"], [np.nan, np.nan, 0.0], skeleton)
+        if "world" in document:
+            world = _array(document["world"], [np.nan] * 3, skeleton)
+        if world is not None and len(world) != len(keypoints):
+            raise ValueError("as many frames of depth as of joints")
         fps = float(document.get("fps", 30))
     except (TypeError, ValueError) as error:
         raise PoseFileError(f"{path}: every frame must have {len(skeleton)} joints of 3 numbers") from error
@@ -199,10 +209,19 @@ def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
     if not (np.min(sizes) > 0 and np.max(sizes) < np.inf and 0 < fps < np.inf):
         raise PoseFileError(f"{path}: width, height and fps must be positive")
     if not any(names) and len(set(sizes)) == 1:
-        return PoseSequence(keypoints, skeleton, sizes[0], fps)
+        return PoseSequence(keypoints, skeleton, sizes[0], fps, world)
     # Who is known by no joint is not there.
-    frames = [points[np.isfinite(points[..., :2]).all(-1).any(1)] for points in keypoints[:, None]]
-    return People(frames, skeleton, sizes, fps, names)
+    there = np.isfinite(keypoints[..., :2]).all(-1).any(1)
+    frames = [points[None][: int(known)] for points, known in zip(keypoints, there, strict=True)]
+    worlds = world if world is None else [w[None][: int(k)] for w, k in zip(world, there, strict=True)]
+    return People(frames, skeleton, sizes, fps, names, worlds)
+
+
+def _array(frames: list, unknown: list[float], skeleton: Skeleton) -> np.ndarray:
+    out = np.array([[unknown if p is None else p for p in frame] for frame in frames], np.float32)
+    if frames and out.shape[1:] != (len(skeleton), 3):
+        raise ValueError(f"frames of shape {out.shape[1:]}")
+    return out
 
 
 def _pictures(document: Mapping[str, Any], count: int) -> tuple[list[str], list[tuple[float, float]]]:

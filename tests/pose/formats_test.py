@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -25,6 +26,24 @@ def test_round_trip(motion, tmp_path):
     np.testing.assert_allclose(read.keypoints, motion.keypoints, atol=1e-3)
     assert (read.skeleton, read.size, read.fps) == (AVATAR_20, (120.0, 80.0), 24.0)
     assert json.loads(path.read_text())["frames"][1][4] is None
+
+
+def test_depth_is_kept(motion, tmp_path):
+    world = np.random.default_rng(1).uniform(-1, 1, (3, 20, 3)).astype(np.float32)
+    world[1, 4] = np.nan
+    motion = dataclasses.replace(motion, world=world)
+    formats.write(tmp_path / "a.json", motion)
+    np.testing.assert_allclose(formats.read(tmp_path / "a.json").world, world, atol=1e-4)
+    motion.keypoints[2] = (np.nan, np.nan, 0)
+    formats.write(tmp_path / "a.json", motion.as_people(["x", "y", "z"]))
+    people = formats.read_people(tmp_path / "a.json")
+    assert [len(f) for f in people.frames] == [len(w) for w in people.worlds] == [1, 1, 0]
+    np.testing.assert_allclose(people.worlds[0][0], world[0], atol=1e-4)
+    document = json.loads((tmp_path / "a.json").read_bytes())
+    document["world"].pop()
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(formats.PoseFileError, match="20 joints of 3 numbers"):
+        formats.read(tmp_path / "a.json")
 
 
 def test_conversion_goes_by_name(motion):
