@@ -161,6 +161,7 @@ def run(
             metrics, sheet = evaluators[stage](state), evaluators[stage].sheet(state)
         # JSON has no words for them, so they become strings, as in metrics.jsonl.
         result = {"step": step} | {k: v if math.isfinite(v) else str(v) for k, v in metrics.items()}
+        result |= pipeline.described(config, stage.resolution)
         text = json.dumps(result | ({"notes": notes} if notes else {}), indent=2)
         metric_writer.write_atomically(workdir / "eval" / f"{step:08d}.json", (text + "\n").encode())
         metric_writer.save_image(workdir / "eval" / f"{step:08d}.png", sheet)

@@ -22,6 +22,7 @@ VARIANTS = {
         "demo,dataset=mmd_pairs/procedural_128,part=human",
     ),
     "features": ("demo",),
+    "patn": ("market", "demo,copy,sources=2", "demo,generator=unet,rgba,adversarial=product"),
     "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
 }
 CASES = [
@@ -41,10 +42,10 @@ def batch_shapes(config, stage):
     size, b, k = stage.resolution, stage.batch_size, len(SKELETONS[config.skeleton])
     shapes = {"weight": jax.ShapeDtypeStruct((b,), jnp.float32)}
     shapes["character"] = jax.ShapeDtypeStruct((b,), jnp.int32)
-    for prefix in ("", "source_", "target_"):
-        shapes[f"{prefix}image"] = jax.ShapeDtypeStruct((b, *size, 3), jnp.uint8)
-        shapes[f"{prefix}mask"] = jax.ShapeDtypeStruct((b, *size, 1), jnp.uint8)
-        shapes[f"{prefix}keypoints"] = jax.ShapeDtypeStruct((b, k, 3), jnp.float32)
+    for prefix, each in (("", (b,)), ("source_", (b, config.data.get("sources", 1))), ("target_", (b,))):
+        shapes[f"{prefix}image"] = jax.ShapeDtypeStruct((*each, *size, 3), jnp.uint8)
+        shapes[f"{prefix}mask"] = jax.ShapeDtypeStruct((*each, *size, 1), jnp.uint8)
+        shapes[f"{prefix}keypoints"] = jax.ShapeDtypeStruct((*each, k, 3), jnp.float32)
     return shapes
 
 
@@ -96,6 +97,32 @@ def test_psgan_default_is_the_paper():
     assert config.optimizer.to_dict() == {"b1": 0.0, "b2": 0.99, "eps": 1e-8}
     assert (config.pose_map.kind, config.ema_decay) == ("pixel", 0.999)
     assert set(config.schedule.mismatch_weights) == {0}
+
+
+def test_patn_forms():
+    """The numbers of the papers and their code."""
+    market, deepfashion, mmd = (load(f"patn:{form}") for form in ("market", "deepfashion", ""))
+    for config, weights in ((market, (5, 10, 10)), (deepfashion, (5, 1, 1)), (mmd, (5, 1, 1))):
+        c = config.loss
+        assert (c.lambda_GAN, c.lambda_A, c.lambda_B) == weights
+        assert (config.optimizer.learning_rate, config.optimizer.b1, config.ema_decay) == (2e-4, 0.5, 0)
+        state = jax.eval_shape(recipe.make(config).init, jax.random.key(0))
+        norm, channels = config.model.norm, 2 * len(SKELETONS[config.skeleton])
+        sizes = [x.size for x in jax.tree.leaves(state.players["generator"].net.params)]
+        # The public code's, and what more or fewer joints in the first layer make of it.
+        published = {"instance": 41_358_019, "batch": 41_365_763}[norm]
+        assert sum(sizes) - published == 49 * 64 * (channels - 36)
+    assert market.loss.pool_size == 50 and deepfashion.loss.pool_size == mmd.loss.pool_size == 0
+    assert {c.data.balance for c in (market, deepfashion)} == {"published"}
+    assert (mmd.schedule.resolution, mmd.schedule.batch_size, mmd.data.part) == ((256, 192), 8, "anime")
+    human = load("patn:dataset=mmd_pairs/procedural_256,part=human,skeleton=openpose_18")
+    assert (human.data.part, human.data.skeleton, human.data.balance) == (
+        "human",
+        "openpose_18",
+        "characters",
+    )
+    with pytest.raises(ValueError, match="arguments market and demo: use one of them"):
+        load("patn:demo,market")
 
 
 def test_psgan_arguments():

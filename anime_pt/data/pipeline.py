@@ -189,6 +189,14 @@ def pair_evaluation(
     return pairs.Listed(source, framing, chosen)
 
 
+def described(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> dict[str, str]:
+    """What an evaluation goes through, for its record: how many pairs, and the fingerprint of their list."""
+    if _view(config) != PAIRS:
+        return {}
+    listed = pair_evaluation(config, resolution, config.eval.examples).pairs
+    return {"pairs": f"{len(listed)} of {config.data.eval_split}, fingerprint {pairs.fingerprint(listed)}"}
+
+
 def _source_pictures(config: ml_collections.ConfigDict) -> int:
     count = config.data.get("sources", 1)
     if count < 1:

@@ -1,0 +1,115 @@
+"""PATN: a figure's picture carried into another pose.
+
+    python -m anime_pt.main --config=configs/patn.py:vgg=vgg19-dcbb9e9d.pth --workdir=runs/patn
+        Tan's setting: characters at 256x192 (height x width), 350 epochs of 500 batches of 8.
+        Hardware: one accelerator. Time: Tan's took 64 hours on a P100. Number to expect: Tan gives none.
+    python -m anime_pt.main --config=configs/patn.py:market,vgg=... --workdir=runs/patn_market
+        The paper's on Market-1501, 87,500 iterations. Hardware: one accelerator. Time: its authors' took 20
+        to 30 hours. Number to expect: SSIM 0.311 published, 0.27 when others trained it; not reproduced here.
+    python -m anime_pt.main --config=configs/patn.py:deepfashion,vgg=... --workdir=runs/patn_deepfashion
+        The paper's on DeepFashion, 400,400 iterations. Hardware: one accelerator. Time: the paper gives none.
+        Number to expect: SSIM 0.773 published, of pictures with white borders; not reproduced here.
+    python -m anime_pt.main --config=configs/patn.py:demo --workdir=runs/patn_demo
+        Hardware: 2 CPU cores.
+
+Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion` or `demo`;
+`vgg=...`, weights of VGG-19 for the perceptual loss (without, the package's own network); `dataset=...`, with
+its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`; `generator=unet`; `copy`, a path for
+pixels of the source; `sources=2`; `rgba`, to make masks, too; `weights=..._net_netG.pth`, to start from the
+public code's; `adversarial=product`, the paper's text; `epochs=...`, of which two sevenths are of decline.
+"""
+
+import ml_collections
+
+from anime_pt import arguments
+
+FORMS = ("mmd", "market", "deepfashion", "demo")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """The experiment, or a variant; raises ValueError on arguments that are not listed above."""
+    kinds = dict(vgg=str, dataset=str, skeleton=str, part=str, generator=str, sources=int, weights=str)
+    args = arguments.parse(arg, (*FORMS, "rgba", "copy"), adversarial=str, epochs=int, **kinds)
+    asked = [form for form in FORMS if args[form]]
+    if len(asked) > 1:
+        raise ValueError(f"config arguments {' and '.join(asked)}: use one of them")
+    form = asked[0] if asked else "mmd"
+    market, demo, published = form == "market", form == "demo", form in ("market", "deepfashion")
+    pick = lambda **of: of.get(form, of["mmd"])
+
+    config = ml_collections.ConfigDict()
+    config.recipe = "patn"
+    config.seed = 0
+    config.skeleton = args.get("skeleton", "openpose_18" if published else "avatar_20")
+    config.init = ml_collections.ConfigDict({"weights": args.get("weights", "")})
+
+    config.model = ml_collections.ConfigDict()
+    config.model.generator = args.get("generator", "patn")  # Or unet.
+    config.model.copy = args["copy"]  # A path for pixels of the source beside painted ones. PATN alone.
+    config.model.rgba = args["rgba"]  # A fourth channel with the figure's mask, in and out.
+    config.model.norm = "batch" if market else "instance"
+    config.model.ngf = 16 if demo else 64  # Channels of the first layers.
+    config.model.ndf = 16 if demo else 64
+    config.model.blocks = 4 if demo else 9  # Of PATN.
+    config.model.discriminator_blocks = 1 if demo else 3
+    config.model.dropout = 0.0 if demo else 0.5
+    config.model.fusion = "mean"  # Of several sources; or attention. PATN alone.
+    config.model.levels = 4 if demo else 5  # Of the U-Net.
+
+    config.pose_map = ml_collections.ConfigDict({"kind": "gaussian"})  # Or impulse: single pixels.
+    config.pose_map.sigma = 2.5 if demo else 6.0  # Pixels.
+
+    config.loss = ml_collections.ConfigDict()
+    config.loss.adversarial = args.get("adversarial", "cross_entropy" if market else "least_squares")
+    config.loss.lambda_GAN = pick(mmd=5.0, demo=0.5)
+    config.loss.lambda_A = pick(mmd=1.0, market=10.0, demo=10.0)
+    config.loss.lambda_B = pick(mmd=1.0, market=10.0, demo=0.0)
+    config.loss.vgg = args.get("vgg", "")
+    # Pictures that a discriminator's fakes are drawn from; 0: the newest ones.
+    config.loss.pool_size = 50 if market and config.loss.adversarial != "product" else 0
+    config.discriminator_steps = 1  # In each iteration.
+    config.ema_decay = 0.995 if demo else 0.0  # 0: none.
+
+    config.schedule = ml_collections.ConfigDict()
+    config.schedule.resolution = pick(mmd=(256, 192), market=(128, 64), deepfashion=(256, 176), demo=(96, 64))
+    config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, demo=8)
+    config.schedule.pairs_per_epoch = 4_000 if not demo else 400
+    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=28))
+    config.schedule.decay_epochs = 2 * epochs // 7
+    config.schedule.keep_epochs = epochs - config.schedule.decay_epochs
+
+    config.optimizer = ml_collections.ConfigDict({"b1": 0.5, "b2": 0.999, "eps": 1e-8})
+    config.optimizer.learning_rate = 1e-3 if demo else 2e-4
+
+    config.data = ml_collections.ConfigDict({"view": "pairs"})
+    default = pick(
+        mmd="mmd_pairs/procedural_256", market="market1501/full", deepfashion="deepfashion/crop_176"
+    )
+    config.data.name = args.get("dataset", "unity_avatars/procedural_128" if demo else default)
+    config.data.data_dir = ""  # TFDS's default.
+    config.data.prepare = not published  # Build the dataset first if it is not there.
+    config.data.train_split = "train"
+    config.data.eval_split = "test" if published else "validation"  # People that training does not see.
+    config.data.part = args.get("part", "anime" if config.data.name.startswith("mmd_pairs/") else "")
+    config.data.skeleton = "openpose_18" if config.data.part == "human" else config.skeleton  # The dataset's.
+    config.data.sources = args.get("sources", 1)
+    config.data.balance = "published" if published and "dataset" not in args else "characters"
+    config.data.crop = "cover" if published else "figure"
+    config.data.zoom = 1.2 if demo else 1.0
+    config.data.flip = False  # Mirror half of the pairs.
+    config.data.flip_bug = False  # True: without exchanging left and right, as in the public code.
+    config.data.eval_seed = 0  # Of the list of pairs to evaluate.
+    config.data.threads = 2 if demo else 8
+    config.data.workers = 0
+    config.data.prefetch = 8 if demo else 32
+
+    every = -(-config.schedule.pairs_per_epoch // config.schedule.batch_size)
+    config.eval = ml_collections.ConfigDict({"every": every * (4 if demo else 10), "samples": 8})
+    config.eval.batch_size = 16
+    config.eval.examples = 128 if demo else 1_000
+    config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
+    config.checkpoint.best_metric = "eval/ssim"
+    config.checkpoint.best_mode = "max"
+    config.log = ml_collections.ConfigDict({"every": 25 if demo else 100})
+    config.mesh = ml_collections.ConfigDict({"data": -1, "spatial": 1, "fsdp_min_size": 0})
+    return config
