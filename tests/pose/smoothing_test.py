@@ -161,6 +161,11 @@ def test_clips_are_smoothed_with_their_depth(noisy):
         assert out.keypoints.dtype == np.float32
     slow = dataclasses.replace(clip, fps=10.0)
     assert (smoothing.smooth(slow, "one_euro").keypoints != out.keypoints).any()
+    for fps, window in ((5.0, 3), (24.0, 7), (60.0, 17)):
+        other = dataclasses.replace(clip, fps=fps)
+        np.testing.assert_array_equal(
+            smoothing.smooth(other, "savgol").keypoints, smoothing.savgol(clip.keypoints, window)
+        )
     np.testing.assert_array_equal(
         smoothing.smooth(clip, "savgol", window=15).keypoints, smoothing.savgol(clip.keypoints, 15)
     )
