@@ -55,6 +55,7 @@ ALLOWED = {
     "anime_pt.sample": ("anime_pt",),
     "anime_pt.render": ("anime_pt",),
     "anime_pt.estimate": ("anime_pt",),
+    "anime_pt.transfer": ("anime_pt",),
     "anime_pt.weights": (
         "anime_pt.pose",
         "anime_pt.pipelines.estimator",

@@ -1,0 +1,190 @@
+"""A character's pictures and a pose in, the character in that pose out, by a trained network."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from anime_pt import evaluate, recipe, train
+from anime_pt.checkpoint import Checkpoints
+from anime_pt.data import crops
+from anime_pt.pipelines import estimate, figures, framing, pictures
+from anime_pt.pipelines.estimator import Estimator, ModelError
+from anime_pt.pose import affine, draw, sequences
+from anime_pt.pose.skeletons import Skeleton
+from anime_pt.state import Player, TrainState
+
+
+class Model:
+    """A network of a training run, as a function of pictures and poses.
+
+    Attributes:
+      skeleton: of its poses.
+      size: height and width of its pictures.
+      frame: where figures are in them.
+      rgba: whether its pictures have a mask.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int | None = None):
+        """Reads the checkpoint `step`: None is the best one, or the latest where none was measured.
+
+        Raises:
+          FileNotFoundError: there is no run, or no such checkpoint.
+          ModelError: the run does not transfer poses, or is damaged.
+        """
+        config = train.recorded_config(workdir)
+        algorithm = recipe.make(config)
+        if not hasattr(algorithm, "transfer"):
+            raise ModelError(
+                f"{workdir} is a run of the recipe {config.recipe!r}, which does not transfer poses: name a "
+                "run of configs/patn.py or configs/pg2.py"
+            )
+        abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
+        with Checkpoints.of_run(config, workdir) as checkpoints:
+            step = checkpoints.find(step)
+            try:
+                nets = {n: checkpoints.restore_player(abstract, n, step) for n in algorithm.transfer_players}
+            except Exception as error:
+                # Orbax and what it stands on raise nearly anything on files that are damaged.
+                raise ModelError(
+                    f"the checkpoint {checkpoints.directory(step)} is damaged; name another with --step "
+                    f"({type(error).__name__})"
+                ) from error
+        stage = evaluate.stage_of(algorithm.stages, step)
+        self.skeleton: Skeleton = algorithm.skeleton
+        self.size = tuple(stage.resolution)
+        self.frame = framing.Frame.of(config.data, self.size)
+        self.rgba = bool(config.model.get("rgba", False))
+        self._nets = nets
+        # The recipe's `transfer` asks of a state nothing but these networks.
+        self._run = jax.jit(
+            lambda nets, *poses: jnp.clip(algorithm.transfer(_state(step, nets), *poses), -1, 1)
+        )
+
+    def __call__(self, sources: Sequence["Source"], poses: np.ndarray) -> np.ndarray:
+        """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`."""
+        images = np.stack([s.image if self.rgba else s.image[..., :3] for s in sources])
+        own = np.stack([s.points for s in sources])
+        images, own = (np.broadcast_to(a, (len(poses), *a.shape)) for a in (images, own))
+        out = self._run(self._nets, images.astype(np.float32) / 127.5 - 1, own, poses)
+        return np.asarray((out + 1) * 127.5 + 0.5).astype(np.uint8)
+
+
+def _state(step: int, nets: dict) -> TrainState:
+    return TrainState(jnp.int32(step), {name: Player(net) for name, net in nets.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A picture of the character, framed for a network.
+
+    Attributes:
+      image: (h, w, 4) uint8, before white, with the figure's mask.
+      points: (k, 3) joints, in its pixels.
+      remarks: what one should know of it.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    remarks: tuple[str, ...] = ()
+
+
+def source(path: pathlib.Path, model: Model, estimator: Estimator, threshold: float) -> Source:
+    """The figure of a picture file, without its background.
+
+    Raises:
+      ValueError: the picture cannot be read, shows no figure, or none of its joints is found.
+    """
+    found = joints(path, estimator, threshold)
+    seen = pictures.read(path)
+    figure = figures.find(seen.image)
+    rgb, mask = _cut_out(seen.image, figure)
+    points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
+    points[:, :2] /= seen.factor
+    remarks = found.remarks
+    if missing := _unknown(points, model.skeleton):
+        remarks += (f"not found in it: {', '.join(missing)}",)
+    matrix = framing.picture(points, model.skeleton, figure.box, model.frame)
+    image = crops.warp(np.concatenate([rgb, mask], -1), matrix, model.size, border=(255, 255, 255, 0))
+    return Source(image, affine.apply(matrix, points).astype(np.float32), remarks)
+
+
+def _cut_out(image: np.ndarray, figure: figures.Figure) -> tuple[np.ndarray, np.ndarray]:
+    """The largest figure before white (h, w, 3), and its mask (h, w, 1), uint8."""
+    h, w = image.shape[:2]
+    flat = pictures.before_white(image)
+    if figure.mask is None:
+        return flat, np.full((h, w, 1), 255, np.uint8)
+    mask = cv2.resize(figure.mask.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    # Half a pixel softer than the silhouette: its edge is mixed with the background.
+    mask = np.clip((mask - 0.25) * 2, 0, 1)[..., None]
+    before = flat * mask + 255 * (1 - mask)
+    if image.shape[2] == 4:
+        mask = np.minimum(mask, image[..., 3:].astype(np.float32) / 255)
+    return (before + 0.5).astype(np.uint8), (255 * mask + 0.5).astype(np.uint8)
+
+
+def joints(path: pathlib.Path, estimator: Estimator, threshold: float) -> estimate.Estimate:
+    """The joints of a picture's figure.
+
+    Raises:
+      ValueError: the picture cannot be read, or has none.
+    """
+    (found,) = estimate.of_pictures(estimator, [path], threshold)
+    if found.points is None:
+        raise ValueError(f"{path}: {found.error}")
+    return found
+
+
+def framed(points: np.ndarray, skeleton: Skeleton, own: np.ndarray, model: Model) -> np.ndarray:
+    """A pose (k, 3) of any skeleton for a model; see `framing.pose`.
+
+    Args:
+      points: of the pose, in pixels of whatever picture.
+      skeleton: its.
+      own: (k, 3) joints of the character in its framed picture.
+      model: the network.
+
+    Raises:
+      ValueError: the pose lacks a neck or both hips, or has nothing in common with the figure.
+    """
+    points = sequences.convert(points[None], skeleton, model.skeleton)[0]
+    known = lambda *names: any(np.isfinite(points[model.skeleton.index(n), 0]) for n in names)
+    lacking = [
+        what
+        for what, names in (("neck", ("neck",)), ("hips", ("left_hip", "right_hip")))
+        if not known(*(n for n in names if n in model.skeleton.keypoints))
+    ]
+    if lacking:
+        raise ValueError(f"the pose has no {' and no '.join(lacking)}: it needs at least these")
+    return framing.pose(points, model.skeleton, own, model.frame).astype(np.float32)
+
+
+def lacking(pose: np.ndarray, model: Model) -> list[str]:
+    """What one should know of a pose (k, 3) in a model's frame: joints that it lacks or that are outside."""
+    height, width = model.size
+    x, y = pose[:, 0], pose[:, 1]
+    outside = (x < 0) | (x > width) | (y < 0) | (y > height)
+    names = np.array(model.skeleton.keypoints)
+    out = []
+    if missing := _unknown(pose, model.skeleton):
+        out.append(f"the pose does not say where these are, and the network guesses: {', '.join(missing)}")
+    if outside.any():
+        out.append(f"outside the picture of {width}x{height}: {', '.join(names[outside])}")
+    return out
+
+
+def _unknown(points: np.ndarray, skeleton: Skeleton) -> list[str]:
+    return [n for n, p in zip(skeleton.keypoints, points, strict=True) if not np.isfinite(p[:2]).all()]
+
+
+def sheet(source: Source, pose: np.ndarray, out: np.ndarray, model: Model) -> np.ndarray:
+    """The source, its joints, the pose, and what was made, side by side: (h, 4 w, 3) uint8."""
+    limbs = model.skeleton.limb_indices
+    drawn = np.asarray(draw.drawing(np.stack([source.points, pose]), limbs, model.size))
+    own, wanted = ((drawn + 1) * 127.5).astype(np.uint8)
+    return np.concatenate([source.image[..., :3], own, wanted, pictures.before_white(out)], 1)

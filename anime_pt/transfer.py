@@ -1,0 +1,101 @@
+r"""Puts the character of a picture into another pose.
+
+    python -m anime_pt.transfer --source=girl.png --pose=dancer.png \
+        --workdir=runs/patn_demo --out=girl_dancing.png
+
+`--source` is a picture of the character: one figure, before transparency or a plain background. It may be
+given several times, for pictures of the same character. `--pose` is a picture of somebody in the pose
+wanted, drawn as the character is, or a file of joints (the project's own, OpenPose's, COCO's, PATN's). The
+pose is brought to the character's size, and stands where figures stand.
+
+Exit status: 0, or 1 after an error, with one line that says what to do; then nothing is written. Lines on
+stderr that begin with "warning: " tell what was not found, and what it means for the result.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from anime_pt import command
+
+_SOURCE = flags.DEFINE_multi_string("source", None, "A picture of the character; may be given several times.")
+_POSE = flags.DEFINE_string("pose", None, "A picture of the pose wanted, or a file of joints.")
+_OUT = flags.DEFINE_string("out", None, "The picture to write, a .png.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Training run of a network that transfers poses.")
+_STEP = flags.DEFINE_integer("step", None, "Its checkpoint (default: the best one, or the latest).")
+_FRAME = flags.DEFINE_integer("frame", 0, "Which frame of a file of joints, from 0.", 0)
+_SHEET = flags.DEFINE_string(
+    "sheet", None, "Also write source, joints, pose and result side by side, a .png."
+)
+_ESTIMATOR = flags.DEFINE_string(
+    "estimator",
+    None,
+    "Training run of the estimator of joints (default: the one that comes with the package).",
+)
+_THRESHOLD = flags.DEFINE_float("threshold", 0.2, "Joints of less confidence are unknown, from 0 to 1.", 0, 1)
+flags.mark_flags_as_required(["source", "pose", "out", "workdir"])
+
+
+def main(_: Sequence[str]) -> None:
+    import sys
+
+    from anime_pt.pose import files
+
+    out = pathlib.Path(_OUT.value)
+    for flag in (_OUT, _SHEET):
+        if flag.value is not None:
+            if not flag.value.lower().endswith(".png"):
+                raise ValueError(f"--{flag.name} must end in .png, got {flag.value!r}")
+            files.check(pathlib.Path(flag.value))
+    inputs = [pathlib.Path(name) for name in (*_SOURCE.value, _POSE.value)]
+    for path in inputs:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
+        if path.resolve() == out.resolve():
+            raise ValueError(f"--out={out} would replace an input: name another file")
+    *sources, wanted = inputs
+
+    # After all that can be told without it: JAX takes seconds.
+    from anime_pt.pipelines import estimator, pictures, stills, transfer
+    from anime_pt.pose import formats
+
+    command.keep_compiled()
+    model = transfer.Model(pathlib.Path(_WORKDIR.value), _STEP.value)
+    of = (
+        estimator.packaged() if _ESTIMATOR.value is None else estimator.of_run(pathlib.Path(_ESTIMATOR.value))
+    )
+    finder = estimator.Estimator(*of, batch=1)
+    warn = lambda path, text: print(f"warning: {path.name}: {text}", file=sys.stderr)
+
+    framed = []
+    for path in sources:
+        framed.append(transfer.source(path, model, finder, _THRESHOLD.value))
+        for remark in framed[-1].remarks:
+            warn(path, remark)
+    if wanted.suffix.lower() in pictures.STILL:
+        found = transfer.joints(wanted, finder, _THRESHOLD.value)
+        for remark in found.remarks:
+            warn(wanted, remark)
+        points, skeleton = found.points, finder.skeleton
+    else:
+        poses = formats.read(wanted)
+        if _FRAME.value >= len(poses.keypoints):
+            raise ValueError(f"--frame={_FRAME.value}: {wanted} has {len(poses.keypoints)} frames, from 0")
+        points, skeleton = poses.keypoints[_FRAME.value], poses.skeleton
+    try:
+        pose = transfer.framed(points, skeleton, framed[0].points, model)
+    except ValueError as error:
+        raise ValueError(f"{wanted}: {error}") from error
+    for remark in transfer.lacking(pose, model):
+        warn(wanted, remark)
+    (image,) = model(framed, pose[None])
+    stills.save(out, image)
+    print(out)
+    if _SHEET.value is not None:
+        stills.save(pathlib.Path(_SHEET.value), transfer.sheet(framed[0], pose, image, model))
+        print(_SHEET.value)
+
+
+if __name__ == "__main__":
+    command.run(main)

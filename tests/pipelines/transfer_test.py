@@ -1,0 +1,141 @@
+"""A run, a picture and a pose in; the character in that pose out. The network is an untrained small one."""
+
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from anime_pt import train
+from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
+from anime_pt.models import conv
+from anime_pt.pipelines import estimator, figures, transfer
+from anime_pt.pose import formats
+from anime_pt.pose.sequences import PoseSequence
+from anime_pt.pose.skeletons import AVATAR_20
+from tests.conftest import TINY, command
+from tests.recipes.patn_test import tiny_config
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    """Pictures, as a user has them: a large transparent one, one on a coloured ground, an empty one."""
+    folder = tmp_path_factory.mktemp("私の 絵")
+    for name, seed, ground in (("girl", 910_001, None), ("other", 910_003, (200, 220, 250))):
+        character = procedural.build(seed=seed)
+        pose = rig.pose(character, poses.sample(np.random.default_rng(seed)))
+        view = camera.fit(character, pose, size=400, margin=0.2)
+        frame = rasterise.Renderer(400).render(character, pose, view)
+        image = frame.image if ground is None else frame.over(ground)
+        Image.fromarray(image).save(folder / f"{name}.png")
+        if ground is not None:
+            points = keypoints.project(character, pose, view, frame).astype(np.float32)
+            formats.write(folder / "pose.json", PoseSequence(points[None], AVATAR_20, (400, 400)))
+    Image.new("RGB", (120, 120), "white").save(folder / "empty.png")
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plain_convolutions():
+    """They compile in a fraction of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(conv.SWITCH, "xla")
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(data_dir, tmp_path_factory) -> pathlib.Path:
+    config = tiny_config()
+    config.data.update(
+        {"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False, "zoom": 1.0}
+    )
+    config.eval.update({"every": 100, "examples": 4, "batch_size": 4, "samples": 1})
+    config.checkpoint.every = 4
+    config.mesh.data = 1
+    workdir = tmp_path_factory.mktemp("run")
+    train.train(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return transfer.Model(run)
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return estimator.Estimator(*estimator.packaged(), batch=1)
+
+
+def test_the_figure_arrives_without_its_background(folder, model, finder):
+    for name in ("girl", "other"):
+        source = transfer.source(folder / f"{name}.png", model, finder, 0.1)
+        rgb, mask = source.image[..., :3], source.image[..., 3]
+        assert source.image.shape == (*model.size, 4)
+        assert (rgb[mask == 0] > 245).all() and 0.05 < (mask > 127).mean() < 0.8
+        inside = np.nan_to_num(source.points[:, :2], nan=5)
+        assert (inside > -1).all() and (inside < np.array(model.size[::-1]) + 1).all()
+
+
+def test_a_batch_of_poses_gives_a_picture_each(folder, model, finder):
+    source = transfer.source(folder / "girl.png", model, finder, 0.1)
+    pose = transfer.framed(formats.read(folder / "pose.json").keypoints[0], AVATAR_20, source.points, model)
+    out = model([source], np.stack([pose, source.points, pose]))
+    assert out.shape == (3, *model.size, 3) and out.dtype == np.uint8
+    np.testing.assert_array_equal(out[0], out[2])
+    two = model([source, source], pose[None])
+    assert np.abs(two[0].astype(int) - out[0]).max() <= 1  # The same picture twice tells nothing new.
+    assert transfer.sheet(source, pose, out[0], model).shape == (model.size[0], 4 * model.size[1], 3)
+
+
+def test_what_a_pose_lacks_is_said(folder, model, finder):
+    source = transfer.source(folder / "girl.png", model, finder, 0.1)
+    points = formats.read(folder / "pose.json").keypoints[0].copy()
+    points[AVATAR_20.index("left_wrist")] = np.nan, np.nan, 0
+    pose = transfer.framed(points, AVATAR_20, source.points, model)
+    (remark, *_) = transfer.lacking(pose, model)
+    assert "guesses: left_wrist" in remark
+    points[AVATAR_20.index("neck")] = np.nan, np.nan, 0
+    with pytest.raises(ValueError, match="the pose has no neck: it needs at least these"):
+        transfer.framed(points, AVATAR_20, source.points, model)
+
+
+def test_pictures_that_show_nobody_are_named(folder, model, finder):
+    with pytest.raises(ValueError, match=r"empty.png: no figure was found"):
+        transfer.source(folder / "empty.png", model, finder, 0.2)
+
+
+def test_only_the_largest_figure_is_cut_out():
+    image = np.full((200, 300, 3), 240, np.uint8)
+    cv2.ellipse(image, (80, 100), (30, 80), 0, 0, 360, (200, 30, 30), -1)
+    cv2.ellipse(image, (230, 100), (25, 60), 0, 0, 360, (30, 30, 200), -1)
+    rgb, mask = transfer._cut_out(image, figures.find(image))
+    assert mask[100, 80] == 255 and mask[100, 230] == 0
+    assert tuple(rgb[100, 80]) == (200, 30, 30) and tuple(rgb[100, 230]) == (255, 255, 255)
+
+
+def test_the_command(folder, run, tmp_path):
+    of = lambda pose, out, *more: command(
+        "anime_pt.transfer",
+        *(f"--source={folder / 'girl.png'}", f"--pose={folder / pose}", f"--workdir={run}", f"--out={out}"),
+        *more,
+    )
+    out = tmp_path / "踊 c.png"
+    done = of("other.png", out, f"--source={folder / 'girl.png'}", f"--sheet={tmp_path / 'sheet.png'}")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(out).size == (12, 16) and Image.open(tmp_path / "sheet.png").size == (48, 16)
+    # One line each, nothing written.
+    before = sorted(tmp_path.iterdir())
+    for pose, target, more, words in (
+        ("none.png", tmp_path / "d.png", [], "there is no file"),
+        ("other.png", tmp_path / "d.jpg", [], "must end in .png"),
+        ("other.png", folder / "girl.png", [], "would replace an input"),
+    ):
+        failed = of(pose, target, *more)
+        assert failed.returncode == 1 and failed.stderr.startswith("error: ")
+        assert words in failed.stderr and len(failed.stderr.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+    failed = of("pose.json", tmp_path / "d.png", "--frame=3")
+    assert failed.returncode == 1 and "has 1 frames, from 0" in failed.stderr.splitlines()[-1]
+    assert not (tmp_path / "d.png").exists()
