@@ -69,6 +69,7 @@ def config(monkeypatch):
     return ml_collections.ConfigDict(
         {
             "seed": 0,
+            "data": {"view": "whole"},
             "eval": {"batch_size": 4, "examples": 0, "samples": 4},
             "mesh": {"data": 1, "spatial": 1, "fsdp_min_size": 0},
             "checkpoint": {"best_metric": "", "best_mode": "max"},
