@@ -23,6 +23,7 @@ VARIANTS = {
     ),
     "features": ("demo",),
     "patn": ("market", "demo,copy,sources=2", "demo,generator=unet,rgba,adversarial=product"),
+    "pg2": ("market", "demo,rgba,sources=2"),
     "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
 }
 CASES = [

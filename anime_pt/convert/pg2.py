@@ -9,7 +9,7 @@ A checkpoint of TensorFlow's is to be read by TensorFlow (`tf.train.load_checkpo
 name; this module reads no files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -90,7 +90,9 @@ def tables(size: tuple[int, int]) -> dict[str, list[Rule]]:
     }
 
 
-def load(weights: Mapping[str, np.ndarray], size: tuple[int, int], **networks: nnx.GraphDef | Any) -> Any:
+def load(
+    weights: Mapping[str, np.ndarray], size: tuple[int, int], **networks: Callable[[nnx.Rngs], nnx.Module]
+) -> dict[str, Any]:
     """Parameters of the networks, by their names here, from variables of a checkpoint.
 
     Args:
@@ -99,7 +101,7 @@ def load(weights: Mapping[str, np.ndarray], size: tuple[int, int], **networks: n
       **networks: of those wanted, "coarse", "refiner" or "discriminator": how to build each from `nnx.Rngs`.
 
     Returns:
-      A dict of nested dicts of NumPy arrays.
+      Nested dicts of NumPy arrays, by network.
 
     Raises:
       ValueError: names or shapes do not fit; see `tables.convert`.

@@ -165,6 +165,28 @@ def test_initial_values():
     assert (net.params["norms"]["level1"]["scale"] == 1).all()
 
 
+def test_the_official_codes_variables_have_a_place():
+    """All of them, once; dense features come there with the channels first."""
+    build = builders(SIZE, KEYPOINTS, True, features=4, discriminator_features=4)
+    nets, weights = {name: filled(b) for name, b in build.items()}, {}
+    for name, rules in convert.tables(SIZE).items():
+        flat = {
+            jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(nets[name].params)
+        }
+        for rule in rules:
+            if rule.target in flat:
+                weights[convert.PREFIXES[name] + rule.source.replace("\\", "")] = flat[rule.target]
+    kernel = weights["Discriminator.Output/Discriminator.Output.W"].reshape(8, 6, 8, 1)
+    weights["Discriminator.Output/Discriminator.Output.W"] = kernel.transpose(2, 0, 1, 3).reshape(-1, 1)
+    weights["Discriminator.BN2.moving_mean"] = np.zeros(8)
+    assert {"Pose_AE/G/Conv", "UAEnoFC/G/Conv_5", "Discriminator.BN2.scale"} <= {
+        name.removesuffix("/weights") for name in weights
+    }
+    loaded = convert.load(weights, SIZE, **build)
+    jax.tree.map(np.testing.assert_array_equal, loaded, {name: net.params for name, net in nets.items()})
+
+
 def test_variables_of_the_wrong_network_are_named():
     build = builders(SIZE, KEYPOINTS, True, features=4)
     with pytest.raises(ValueError, match="nothing fills decode/bias"):
