@@ -1,5 +1,6 @@
 """Joints of pictures and videos, with an estimator that is exact; and estimators that are none."""
 
+import functools
 import json
 import shutil
 
@@ -303,24 +304,24 @@ def test_runs_that_are_no_estimators(unbroken, tmp_path):
         estimator.of_run(tmp_path)
 
 
-def test_damaged_checkpoints(unbroken, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimator, "PLAYER", "generator")
+def test_damaged_checkpoints(unbroken, tmp_path):
+    read = functools.partial(estimator.of_run, player="generator")
     workdir = tmp_path / "run"
     shutil.copytree(unbroken[1], workdir)
-    _, net = estimator.of_run(workdir)
+    _, net = read(workdir)
     assert len(jax.tree.leaves(net.params)) > 10
     with pytest.raises(FileNotFoundError, match="no checkpoint of step 3; there are"):
-        estimator.of_run(workdir, 3)
+        read(workdir, 3)
     path = workdir / "config.json"
     config = json.loads(path.read_text())
     config["model"]["latent_size"] = 4
     path.write_text(json.dumps(config))
     with pytest.raises(estimator.ModelError, match="is damaged; name another with --step"):
-        estimator.of_run(workdir)
+        read(workdir)
     shutil.copy(unbroken[1] / "config.json", path)
     for file in (workdir / "checkpoints").rglob("*"):
         if file.is_file() and "state" in file.parts:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(estimator.ModelError, match="is damaged; name another with --step") as error:
-        estimator.of_run(workdir)
+        read(workdir)
     assert "\n" not in str(error.value)
