@@ -46,7 +46,7 @@ from anime_pt.pose.skeletons import AVATAR_20
 SIDE, TALL, FPS = 256, 200, 30.0
 BODIES = {2.5: (0, 0.0), 3.5: (5, 0.0), 4.5: (1, 0.0), 5.5: (2, 1.0), 6.5: (4, 0.0), 8.0: (3, 1.0)}
 PAIRS = ((8.0, 2.5), (6.5, 3.5), (6.5, 4.5), (5.5, 6.5), (6.5, 8.0), (2.5, 6.5))
-MOTIONS = {"walk": 5, "dance": 1, "poses": 0, "other poses": 3}
+MOTIONS = {"walk": 14, "dance": 1, "poses": 0, "other poses": 3}
 VIEWS = (0, 40, 90)
 SITUATIONS = ("rig", "outstretched", "arms_level", "same_pose", "none", "estimated")
 _BONES = {

@@ -123,7 +123,9 @@ def _tridiagonal(diagonal: np.ndarray, beside: np.ndarray, right: np.ndarray) ->
 
 
 def smooth(values: Float[np.ndarray, " t"], sigma: float) -> Float[np.ndarray, " t"]:
-    """Values after a Gaussian of `sigma` samples; the ends are extended as they are."""
+    """Values after a Gaussian of `sigma` samples; the ends are extended as they came."""
     reach = max(1, int(np.ceil(3 * sigma)))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
-    return np.convolve(np.pad(values, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+    return np.convolve(
+        np.pad(values, reach, mode="reflect", reflect_type="odd"), kernel / kernel.sum(), mode="valid"
+    )

@@ -291,7 +291,8 @@ def of_clip(
             firm = (np.eye(3) - along) / (_FOUND * start.size) ** 2 + along / (_DEPTH * start.size) ** 2
         shape, views = _settled(points, start, views, firm, np.ones(len(points)))
         # Depths are wrong at first, which looks like other scales: what stays is a change of distance.
-        scales = steady(look(points, shape, start=views.rotations))
+        same = shape.scaled(start.size / shape.size)
+        scales = steady(look(points, same, start=views.rotations))
         if np.abs(np.log(scales)).max() > _SAME:
             shape, views = _settled(points, start, views, firm, scales)
         found.append((_unlike(shape, start), shape, views))

@@ -30,7 +30,7 @@ _VISIBLE = 0.1
 # The neck goes with the trunk by this share, with the head by the rest.
 _WITH_TRUNK = 0.6
 # Seconds over which a centred figure may sway.
-_SWAY = 0.5
+_SWAY = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +98,7 @@ def normalise(
       character: measured in its picture or on its rig.
       size: (height, width) of that picture.
       reference: the number of the frame in which the driver is outstretched, or has the pose of the
-      character's
-        picture; or its proportions in pixels of the clip; None takes the greatest lengths of the clip.
+        character's picture; or its proportions in pixels of the clip; None takes the clip's greatest lengths.
       same_pose: whether the reference has the pose of the character's picture.
       turn_head: whether the head faces as in the character's picture when the driver's faces as in the
         reference; else it faces as the driver's.
@@ -118,8 +117,8 @@ def normalise(
     out = _limbs(of, ratio, character, theirs)
     if head is not None and character.head is not None:
         _face(of, out, ratio, character, theirs, *head, turn_head)
-    first = 0 if reference is None or isinstance(reference, Proportions) else reference
-    out, stands = _grounded(of, given, out, ratio, character, driver.fps, first)
+    frame = None if reference is None or isinstance(reference, Proportions) else reference
+    out, stands = _grounded(of, given, out, ratio, character, driver.fps, frame)
     if centred:
         sway = contacts.smooth(middle(out, "hip")[:, 0], _SWAY * driver.fps) - size[1] / 2
         out = {name: places - sway[:, None] * [1.0, 0.0] for name, places in out.items()}
@@ -290,7 +289,7 @@ def _grounded(
     ratio: Mapping[str, float],
     character: Proportions,
     fps: float,
-    first: int,
+    frame: int | None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Joints in the picture, so that feet that stand stay where they are, and how far they stand.
 
@@ -299,8 +298,9 @@ def _grounded(
       out: the character's, anywhere.
       ratio, character: its lengths and its picture.
       fps: frames per second.
-      first: the frame in which it stands where it does in its picture.
+      frame: in which it stands where it does in its picture; None: it walks from there.
     """
+    first = frame or 0
     hips, root, own_hips = middle(of, "hip"), middle(out, "hip"), middle(character.joints, "hip")
     scale = (ratio["thigh"] + ratio["shin"]) / 2
     names = [f"{side}_ankle" for side in SIDES]
@@ -308,7 +308,7 @@ def _grounded(
         moves = own_hips + scale * (hips - hips[first]) - root
         return {name: places + moves for name, places in out.items()}, np.zeros((len(hips) - 1, 2))
     ankles = np.stack([of[n] for n in names], 1)
-    ground = contacts.ground(ankles, fps)[first]
+    ground = contacts.ground(ankles, fps)[0] if frame is None else ankles[frame, :, 1].max()
     own = np.array([character.joints[n][1] for n in names if n in character.joints])
     level = own_hips[1] + scale * (ground - hips[first, 1])
     if np.isfinite(own).any():
