@@ -89,16 +89,19 @@ def test_limbs_go_by_name():
 
 
 def test_who_is_missing_does_not_show():
-    keypoints = np.full((2, 18, 3), np.nan, np.float32)
+    keypoints = np.full((3, 18, 3), np.nan, np.float32)
     keypoints[:, 0] = 10.5, 12.5, 0
-    maps = limb_masks.disc_map(keypoints, SIZE, visible_only=True)
-    assert (maps == -1).all()
-    assert (limb_masks.disc_map(keypoints, SIZE)[0, ..., 0] == 1).sum() == 49
-    # A joint alone is on no limb.
-    assert not limb_masks.disc_mask(keypoints, SIZE, OPENPOSE_18).any()
-    keypoints[:, 1] = 10.5, 20.5, 0
-    assert limb_masks.disc_mask(keypoints, SIZE, OPENPOSE_18).any()
-    assert not limb_masks.disc_mask(keypoints, SIZE, OPENPOSE_18, visible_only=True).any()
+    keypoints[1:, 1] = 10.5, 20.5, 0
+    keypoints[2, :2, 2] = 1
+    for visible_only, shown in ((False, [False, True, True]), (True, [False, False, True])):
+        masks = jax.jit(lambda k, v=visible_only: limb_masks.disc_mask(k, SIZE, OPENPOSE_18, visible_only=v))(
+            keypoints
+        )
+        # A joint alone is on no limb.
+        assert masks.any((1, 2, 3)).tolist() == shown
+        maps = jax.jit(lambda k, v=visible_only: limb_masks.disc_map(k, SIZE, visible_only=v))(keypoints)
+        discs = np.asarray(maps[..., 0] == 1).sum((1, 2)).tolist()
+        assert discs == ([0, 0, 49] if visible_only else [49] * 3) and (maps[..., 2:] == -1).all()
 
 
 def test_closing_fills_gaps_and_nothing_else():
