@@ -7,6 +7,8 @@ The one place that knows what XLA:CPU is slow at, and what beats its convolution
 - 3 x 3 ones of stride 1: Winograd's F(2 x 2, 3 x 3) (Lavin and Gray, "Fast algorithms for convolutional
   neural networks", CVPR 2016): 16 products for 36, as matrix products, about half the time, the same error;
 - 1 x 1 ones: a matrix product;
+- 5 x 5 and larger ones of stride 1 and more than a few channels, for which XLA copies every pixel k^2 times:
+  a matrix product between k copies of the input and k times as many outputs;
 - the gradients of all others, first of all of transposed ones: XLA derives convolutions from them whose
   axes lie as its fast code does not take them, up to 50 times slower. Here a convolution and its two
   gradients are each other's gradients, each as a convolution whose axes lie as they should.
@@ -30,6 +32,7 @@ from jaxtyping import Array, Float
 SWITCH = "ANIME_PT_CONVOLUTIONS"
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _LEAST_CHANNELS = 32  # With fewer, a transform costs more than it saves.
+_LEAST_COPIED = 16  # The same, of `lines`.
 _CACHE_BYTES = 12 << 20
 # Lavin and Gray's matrices A and G for rows and columns at once.
 _OUTPUT = np.kron(*[np.array([[1.0, 1, 1, 0], [0, 1, -1, -1]])] * 2)
@@ -72,6 +75,8 @@ def convolve(
                 return winograd(x, kernel, 0 if padded else 1)
             if not padded:
                 return _dilated(x, kernel, dilation)
+        if alone and dilation == 1 and min(kernel.shape[:2]) >= 5 and kernel.shape[2] >= _LEAST_COPIED:
+            return lines(x if padded else jnp.pad(x, ((0, 0), *_padding(kernel, 1), (0, 0))), kernel)
     if rewritten() and dilation == 1:
         return closed(x, kernel, stride, ((0, 0), (0, 0)) if padded else _padding(kernel, 1))
     return convolve_directly(x, kernel, stride=stride, dilation=dilation, padded=padded)
@@ -190,6 +195,20 @@ def _dilated(
     x = winograd(x.reshape(-1, tall, wide, inputs), kernel)
     x = x.reshape(b, dilation, dilation, tall, wide, -1).transpose(0, 3, 1, 4, 2, 5)
     return x.reshape(b, tall * dilation, wide * dilation, -1)[:, :h, :w]
+
+
+def lines(x: Float[Array, "b h w i"], kernel: Float[Array, "k l i o"]) -> Float[Array, "b h2 w2 o"]:
+    """A convolution of a padded input: its columns are channels that go in, its rows ones that come out.
+
+    The input, once for each column, shifted, times all of the kernel; then rows of outputs, shifted, are
+    added. Gradients are of the same kind.
+    """
+    rows, columns, inputs, outputs = kernel.shape
+    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    x = jnp.concatenate([x[:, :, j : j + width] for j in range(columns)], axis=-1)
+    matrix = kernel.transpose(1, 2, 0, 3).reshape(columns * inputs, rows * outputs)
+    out = jnp.matmul(x, matrix)
+    return sum(out[:, i : i + height, :, i * outputs : (i + 1) * outputs] for i in range(rows))
 
 
 Pads = tuple[tuple[int, int], tuple[int, int]]

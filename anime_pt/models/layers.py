@@ -229,13 +229,15 @@ class Conv(nnx.Module):
         self.dilation = dilation
         self.reflect = reflect
 
-    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
-        if self.reflect:
-            x = reflect_pad(x, self.dilation * (self.kernel.shape[0] // 2))
-        x = conv.convolve(
-            x, self.kernel[...], stride=self.stride, dilation=self.dilation, padded=self.reflect
-        )
-        return x if self.bias is None else x + self.bias[...]
+    def __call__(self, *inputs: Float[Array, "b h w _"]) -> Float[Array, "b h2 w2 o"]:
+        """Convolves the concatenation of `inputs`, as a sum of convolutions; see `EqualizedConv`."""
+        out = 0 if self.bias is None else self.bias[...]
+        for x, kernel in zip(inputs, _parts(self.kernel[...], inputs), strict=True):
+            if self.reflect:
+                x = reflect_pad(x, self.dilation * (kernel.shape[0] // 2))
+            form = dict(stride=self.stride, dilation=self.dilation, padded=self.reflect)
+            out = conv.convolve(x, kernel, **form) + out
+        return out
 
 
 class ConvTranspose(nnx.Module):
@@ -333,11 +335,15 @@ class EqualizedConv(nnx.Module):
         """
         size, _, features, _ = self.kernel.shape
         kernel = self.kernel[...] * (self.gain / math.sqrt(size * size * features))
-        ends = list(itertools.accumulate(x.shape[-1] for x in inputs))
-        if ends[-1] != features:
-            raise ValueError(f"expected {features} channels, got {[x.shape[-1] for x in inputs]}")
-        parts = jnp.split(kernel, ends[:-1], axis=2)
-        return sum(map(_convolve, inputs, parts)) + self.bias[...]
+        return sum(map(_convolve, inputs, _parts(kernel, inputs))) + self.bias[...]
+
+
+def _parts(kernel: Float[Array, "k k i o"], inputs: tuple[jax.Array, ...]) -> list[jax.Array]:
+    """What of a kernel belongs to each of the inputs that make up its channels."""
+    ends = list(itertools.accumulate(x.shape[-1] for x in inputs))
+    if ends[-1] != kernel.shape[2]:
+        raise ValueError(f"expected {kernel.shape[2]} channels, got {[x.shape[-1] for x in inputs]}")
+    return jnp.split(kernel, ends[:-1], axis=2)
 
 
 def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -64,8 +64,8 @@ class _Unit(nnx.Module):
         self.conv = conv
         self.norm = make.normalisation(features)
 
-    def __call__(self, x, train):
-        return jax.nn.relu(self.norm(self.conv(x), train))
+    def __call__(self, *inputs, train):
+        return jax.nn.relu(self.norm(self.conv(*inputs), train))
 
 
 class _Encoder(nnx.Module):
@@ -76,8 +76,9 @@ class _Encoder(nnx.Module):
         self.unit1 = _Unit(make, make.conv(width, 2 * width, stride=2), 2 * width)
         self.unit2 = _Unit(make, make.conv(2 * width, 4 * width, stride=2), 4 * width)
 
-    def __call__(self, x, train):
-        return self.unit2(self.unit1(self.unit0(x, train), train), train)
+    def __call__(self, *inputs, train):
+        x = self.unit0(*inputs, train=train)
+        return self.unit2(self.unit1(x, train=train), train=train)
 
 
 class _Pair(nnx.Module):
@@ -90,7 +91,7 @@ class _Pair(nnx.Module):
         self.dropout = dropout
 
     def __call__(self, x, train, key):
-        x = self.conv(layers.dropout(self.unit(x, train), self.dropout, key))
+        x = self.conv(layers.dropout(self.unit(x, train=train), self.dropout, key))
         return x if self.norm is None else self.norm(x, train)
 
 
@@ -117,7 +118,7 @@ class _Decoder(nnx.Module):
 
     def features(self, x, train):
         """What the last convolution paints from."""
-        return self.unit1(self.unit0(x, train), train)
+        return self.unit1(self.unit0(x, train=train), train=train)
 
     def paint(self, features):
         return jnp.tanh(self.conv(features))
@@ -235,7 +236,7 @@ class Generator(nnx.Module):
           train: see `__call__`.
           key: for dropout; None for none.
         """
-        image, pose = self.image_encoder(image, train), self.pose_encoder(poses, train)
+        image, pose = self.image_encoder(image, train=train), self.pose_encoder(poses, train=train)
         for i, keys in enumerate(_split(key, len(self.blocks))):
             image, pose = self.blocks[f"block{i}"](image, pose, train, keys)
         return image
@@ -303,7 +304,7 @@ class Discriminator(nnx.Module):
         Raises:
           ValueError: dropout has no key.
         """
-        x = self.encoder(jnp.concatenate([image, condition], axis=-1), train)
+        x = self.encoder(image, condition, train=train)
         for i, keys in enumerate(_split(_key(self.dropout, train, key), len(self.blocks))):
             x = self.blocks[f"block{i}"](x, train, keys[0])
         return x

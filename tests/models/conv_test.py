@@ -97,6 +97,7 @@ def gradients_of(form, *arguments):
 @pytest.mark.parametrize(("size", "stride", "height", "width"), [(3, 1, 4, 7), (7, 1, 8, 7), (5, 2, 8, 7)])
 def test_convolutions_of_what_is_padded_already(monkeypatch, size, stride, height, width):
     monkeypatch.setattr(conv, "_LEAST_CHANNELS", 1)
+    monkeypatch.setattr(conv, "_LEAST_COPIED", 1)
     with jax.enable_x64(True):
         rng = np.random.default_rng(5)
         x, kernel = jnp.asarray(rng.normal(size=(2, height, width, 3))), rng.normal(size=(size, size, 3, 4))
@@ -104,7 +105,8 @@ def test_convolutions_of_what_is_padded_already(monkeypatch, size, stride, heigh
         for form in ("xla", "rewritten"):
             monkeypatch.setenv(conv.SWITCH, form)
             call = lambda x, kernel: conv.convolve(x, kernel, stride=stride, padded=True)
-            forms.append((call(x, kernel), *gradients_of(call, x, kernel)))
+            around = conv.convolve(x, kernel, stride=stride)
+            forms.append((call(x, kernel), around, *gradients_of(call, x, kernel)))
         out = forms[0][0]
         assert out.shape[1:3] == tuple((side - size) // stride + 1 for side in (height, width))
         window = x[1, stride : stride + size, :size]
@@ -198,8 +200,8 @@ def test_what_does_not_pay_is_left_to_xla(monkeypatch):
         program = jax.make_jaxpr(lambda x, kernel: conv.convolve(x, kernel, stride=stride))(x, kernel)
         return "conv_general_dilated" in str(program)
 
-    assert not uses_xla(32) and not uses_xla(3, size=1)
-    assert uses_xla(3) and uses_xla(32, stride=2) and uses_xla(32, size=7)
+    assert not uses_xla(32) and not uses_xla(3, size=1) and not uses_xla(16, size=7)
+    assert uses_xla(3) and uses_xla(32, stride=2) and uses_xla(3, size=7)
     monkeypatch.delenv(conv.SWITCH)
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     for devices in (1, 8):
