@@ -86,31 +86,96 @@ class Source:
       image: (h, w, 4) uint8, before white, with the figure's mask.
       points: (k, 3) joints, in its pixels.
       remarks: what one should know of it.
+      matrix: (2, 3) from the pixels of the user's picture, see `Cut`, to its own.
     """
 
     image: np.ndarray
     points: np.ndarray
     remarks: tuple[str, ...] = ()
+    matrix: np.ndarray | None = None
 
 
-def source(path: pathlib.Path, model: Model, estimator: Estimator, threshold: float) -> Source:
-    """The figure of a picture file, without its background.
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """The figure of a picture, without its background.
+
+    Attributes:
+      picture: (h, w, 3 or 4) uint8, as it was read.
+      image: (h, w, 4) uint8, the figure before white, and its mask.
+      points: (k, 3) joints of the network's skeleton, in these pixels.
+      figure: where it is, and how it was told from the background.
+      remarks: what one should know of it.
+      factor: by which `picture` is smaller than the file's.
+    """
+
+    picture: np.ndarray
+    image: np.ndarray
+    points: np.ndarray
+    figure: figures.Figure
+    remarks: tuple[str, ...] = ()
+    factor: int = 1
+
+
+def source(
+    path: pathlib.Path,
+    model: Model,
+    estimator: Estimator,
+    threshold: float,
+    given: sequences.PoseSequence | None = None,
+) -> Source:
+    """The figure of a picture file, without its background; arguments and errors as `cut`."""
+    return placed(cut(path, model, estimator, threshold, given), model)
+
+
+def cut(
+    path: pathlib.Path,
+    model: Model,
+    estimator: Estimator,
+    threshold: float,
+    given: sequences.PoseSequence | None = None,
+) -> Cut:
+    """The figure of a picture file.
+
+    Args:
+      path: of the picture.
+      model: for whose skeleton.
+      estimator: finds the joints.
+      threshold: joints of less confidence are unknown.
+      given: the joints, where somebody has corrected them: one frame, in a frame of whatever size.
 
     Raises:
       ValueError: the picture cannot be read, shows no figure, or none of its joints is found.
     """
-    found = joints(path, estimator, threshold)
-    seen = pictures.read(path)
-    figure = figures.find(seen.image)
-    rgb, mask = _cut_out(seen.image, figure)
-    points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
+    if given is None:
+        found = joints(path, estimator, threshold)
+        points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
+        remarks = found.remarks
+    try:
+        seen = pictures.read(path)
+        figure = figures.find(seen.image)
+    except (pictures.PictureError, figures.NoFigureError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if given is not None:
+        points = given.as_skeleton(model.skeleton).resized(*seen.size).keypoints[0]
+        remarks = ()
+        if not np.isfinite(points[:, :2]).any():
+            raise ValueError(f"{path}: all of the joints given for it are unknown")
     points[:, :2] /= seen.factor
-    remarks = found.remarks
     if missing := _unknown(points, model.skeleton):
-        remarks += (f"not found in it: {', '.join(missing)}",)
-    matrix = framing.picture(points, model.skeleton, figure.box, model.frame)
-    image = crops.warp(np.concatenate([rgb, mask], -1), matrix, model.size, border=(255, 255, 255, 0))
-    return Source(image, affine.apply(matrix, points).astype(np.float32), remarks)
+        what = "not found in it" if given is None else "not among the joints given for it"
+        remarks += (f"{what}: {', '.join(missing)}",)
+    image = np.concatenate(_cut_out(seen.image, figure), -1)
+    return Cut(seen.image, image, points, figure, remarks, seen.factor)
+
+
+def placed(cut: Cut, model: Model, zoom: float = 1.0) -> Source:
+    """A figure in a network's frame, smaller than it was trained on by `zoom` about where it stands."""
+    matrix = framing.picture(cut.points, model.skeleton, cut.figure.box, model.frame)
+    x, y = model.size[1] / 2, model.frame.ground * model.size[0]
+    about = affine.compose(affine.translate(x, y), affine.scale(zoom), affine.translate(-x, -y))
+    matrix = affine.compose(about, matrix)
+    image = crops.warp(cut.image, matrix, model.size, border=(255, 255, 255, 0))
+    return Source(image, affine.apply(matrix, cut.points).astype(np.float32), cut.remarks, matrix)
 
 
 def _cut_out(image: np.ndarray, figure: figures.Figure) -> tuple[np.ndarray, np.ndarray]:

@@ -71,12 +71,31 @@ def read(path: str | pathlib.Path) -> Iterator[Timed]:
     path = pathlib.Path(path)
     with _opened(path) as (container, stream):
         start = None
-        period = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        period = _period(stream)
         for i, frame in enumerate(_decoded(path, container, stream)):
             # Raw streams carry no times.
             seconds = i * period if frame.time is None else frame.time
             start = seconds if start is None else start
             yield Timed(seconds - start, _image(frame))
+
+
+def times(path: str | pathlib.Path) -> np.ndarray:
+    """(n,) seconds of the frames that `read` gives, up to where the video breaks off.
+
+    Raises:
+      FileNotFoundError: no such file.
+      VideoError: it is no video, or broken before its first frame.
+    """
+    path, out = pathlib.Path(path), []
+    with _opened(path) as (container, stream):
+        period = _period(stream)
+        try:
+            for i, frame in enumerate(_decoded(path, container, stream)):
+                out.append(i * period if frame.time is None else frame.time)
+        except VideoError:
+            if not out:
+                raise
+    return np.array(out) - out[0]
 
 
 @contextlib.contextmanager
@@ -114,6 +133,10 @@ def _decoded(path: pathlib.Path, container: Any, stream: Any) -> Iterator[av.Vid
         end = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
         if last + 1.5 / float(stream.average_rate) < end:
             raise VideoError(f"{path} is cut off: it has {count} of {stream.frames} frames")
+
+
+def _period(stream: Any) -> float:
+    return 1 / float(stream.average_rate or stream.guessed_rate or 25)
 
 
 def _check_size(path: pathlib.Path, sized: Any) -> None:
