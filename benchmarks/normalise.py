@@ -19,10 +19,10 @@ and what is printed of it
                   seen at a quarter of their length or more
     slide         pixels by which a foot moves from frame to frame at most while the driver's stands, and the
                   truth's
-    error         mean distance of joints from the truth in pixels, seen from the hips; of the driver's
-    pose as
-                  it is ("driver_error"); how many times nearer ("nearer"); the same where both are moved in
-                  every frame, and the driver's scaled, to where they fit the truth best ("nearer_fitted")
+    error         mean distance of joints from the truth in pixels, seen from the hips; that of the driver's
+                  pose as it is ("driver_error"); how many times nearer ("nearer"); the same where both are
+                  moved in every frame, and the driver's scaled, to where they fit the truth best
+                  ("nearer_fitted")
     placed        mean distance in the picture, the place of the figure included
 """
 
@@ -37,9 +37,8 @@ import numpy as np
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, recording, rig
 from anime_pt.avatars.character import Character
 from anime_pt.avatars.poses import Pose
-from anime_pt.avatars.procedural.body import Body
-from anime_pt.avatars.procedural.head import Head
-from anime_pt.pose import normalise, proportions
+from anime_pt.avatars.procedural import bare
+from anime_pt.pose import normalise, proportions, smoothing
 from anime_pt.pose.sequences import PoseSequence, convert
 from anime_pt.pose.skeletons import AVATAR_20
 
@@ -55,6 +54,8 @@ _BONES = {
     "hips": [("left_hip", "right_hip")],
     **{n: [(f"{s}_{a}", f"{s}_{b}") for s in proportions.SIDES] for n, (a, b) in proportions.LIMBS.items()},
 }
+# Frames for which the driver is outstretched before the motion.
+_HELD = 9
 _ANKLES = [AVATAR_20.index(f"{side}_ankle") for side in proportions.SIDES]
 _HIPS = AVATAR_20.index("mid_hip")
 
@@ -63,31 +64,7 @@ _HIPS = AVATAR_20.index("mid_hip")
 def body(heads: float, seed: int = 0, masculinity: float = 0.0) -> Character:
     """The bones of a built-in character with so many heads, without its mesh."""
     d = dataclasses.replace(procedural.describe(seed), heads=heads, masculinity=masculinity)
-    shape = Body(d)
-    bones = shape.bones()
-    index = {name: i for i, name in enumerate(bones)}
-    rest = np.tile(np.eye(4), (len(bones), 1, 1))
-    rest[:, :3, 3] = np.stack([place for _, place in bones.values()]) * d.height
-    parts = ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-    limbs = [side + part for side in ("left", "right") for part in parts]
-    none = np.zeros((0, 3), np.float32)
-    return Character(
-        name=f"{heads:g} heads",
-        positions=none,
-        normals=none,
-        uvs=none[:, :2],
-        joints=np.zeros((0, 4), np.int32),
-        weights=np.zeros((0, 4), np.float32),
-        outline_scale=none[:, 0],
-        triangles=np.zeros((0, 3), np.int32),
-        triangle_materials=np.zeros(0, np.int32),
-        materials=[],
-        bone_names=list(bones),
-        parents=np.array([-1 if parent is None else index[parent] for parent, _ in bones.values()], np.int32),
-        rest=rest,
-        humanoid={role: index[role] for role in ("hips", "spine", "chest", "neck", "head", *limbs)},
-        landmarks={name: (index[b], p * d.height) for name, (b, p) in Head(shape).landmarks().items()},
-    )
+    return dataclasses.replace(bare.build(d), name=f"{heads:g} heads")
 
 
 def height(who: Character) -> float:
@@ -218,8 +195,7 @@ def run(
     first, second = (body(h, *BODIES[h]) for h in (driver, heads))
     theirs, own = truths(driver, heads, motion, frames, retargeted)
     theirs, own = seen(theirs, view(first, yaw, perspective)), seen(own, view(second, yaw, perspective))
-    noise = np.random.default_rng(0).normal(0, jitter, (frames + 1, *theirs.shape[1:])) * [1, 1, 0]
-    clip, reference = theirs + noise[1:], 0
+    clip, extra, reference = theirs, 0, 0
     if situation == "same_pose":
         figure = proportions.of_picture(own[0], AVATAR_20)
     elif situation == "rig":
@@ -227,12 +203,19 @@ def run(
     else:
         picture = seen(outstretched(second), view(second, 0, perspective))
         figure = proportions.of_picture(estimated(heads) if situation == "estimated" else picture, AVATAR_20)
-        start = seen(outstretched(first, situation == "arms_level"), view(first, 0, perspective)) + noise[0]
-        reference = None if situation == "none" else 0
-        clip = clip if reference is None else np.concatenate([start[None], clip])
+        start = seen(outstretched(first, situation == "arms_level"), view(first, 0, perspective))
+        if situation == "none":
+            reference = None
+        else:
+            extra, reference = _HELD, _HELD // 2
+            clip = np.concatenate([np.tile(start, (extra, 1, 1)), clip])
     sequence = PoseSequence(clip.astype(np.float32), AVATAR_20, (SIDE, SIDE), FPS)
+    if jitter:
+        noise = np.random.default_rng(0).normal(0, jitter, clip.shape) * [1, 1, 0]
+        noisy = np.split((clip + noise).astype(np.float32), [extra])
+        smooth = np.concatenate([smoothing.savgol(part) for part in noisy if len(part)])
+        sequence = dataclasses.replace(sequence, keypoints=smooth)
     made = normalise.normalise(sequence, figure, (SIDE, SIDE), reference, situation == "same_pose")
-    extra = len(clip) - frames
     made = dataclasses.replace(
         made,
         poses=dataclasses.replace(made.poses, keypoints=made.poses.keypoints[extra:]),
@@ -287,7 +270,9 @@ def slides(points: np.ndarray, standing: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--jitter", type=float, default=0.0, help="noise of the driver's joints in pixels")
+    parser.add_argument(
+        "--jitter", type=float, default=0.0, help="noise of the driver's joints in pixels, then smoothed"
+    )
     parser.add_argument("--situations", nargs="+", default=SITUATIONS[:-1], choices=SITUATIONS)
     parser.add_argument("--truth", default="rotations", choices=("rotations", "retargeted"))
     parser.add_argument("--camera", default="flat", choices=("flat", "perspective"))

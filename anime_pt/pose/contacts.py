@@ -41,11 +41,14 @@ def find(ankles: Float[np.ndarray, "t f 2"], leg: float, fps: float) -> Float[np
       leg: length in pixels.
       fps: frames per second.
     """
-    steady = np.stack([smooth(values, _JITTER * fps) for values in ankles.reshape(len(ankles), -1).T], 1)
-    ankles = steady.reshape(ankles.shape)
+    flat = ankles.reshape(len(ankles), -1)
+    noise = np.median(np.abs(np.diff(flat, 4, axis=0))) / 0.6745 / 70**0.5 if len(flat) > 4 else 0.0
+    ankles = np.stack([smooth(values, _JITTER * fps) for values in flat.T], 1).reshape(ankles.shape)
+    # What speed is left of white noise after this, three times its deviation.
+    chance = 3 * noise * (2 / (4 * np.pi**0.5 * (_JITTER * fps) ** 3)) ** 0.5 * fps / leg
     speeds = np.linalg.norm(np.diff(ankles, axis=0), axis=-1) * fps / leg
     low = _falling((ground(ankles, fps)[:, None] - ankles[..., 1]) / leg, _HEIGHTS)
-    stands = _falling(speeds, _SPEEDS) * np.minimum(low[1:], low[:-1])
+    stands = _falling(speeds - chance, _SPEEDS) * np.minimum(low[1:], low[:-1])
     least = round(_SHORTEST * fps)
     for foot in stands.T:
         for start, stop in runs(foot > 0):

@@ -86,6 +86,11 @@ class Views:
     origins: np.ndarray
     known: np.ndarray
 
+    @property
+    def yaws(self) -> np.ndarray:
+        """(t,) radians by which the head is turned from the viewer, to the right of the picture."""
+        return np.arctan2(self.rotations[:, 0, 2], self.rotations[:, 2, 2])
+
     def place(self, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "t p 2"]:
         """Pixels of points of the head."""
         seen = np.einsum("tij,pj->tpi", self.rotations[:, :2], points) * self.scales[:, None, None]

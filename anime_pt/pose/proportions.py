@@ -31,6 +31,9 @@ _NEEDED = ("neck", *(f"{side}_{joint}" for joint in WIDTHS.values() for side in 
 _LEAST = {"shoulders": 0.45, "hips": 0.2, "upper_arm": 0.34, "forearm": 0.3, "thigh": 0.32, "shin": 0.32}
 # Share of a clip's frames in which a limb may look longer than it is taken to be; likewise the neck.
 _LONGER, _NECK_LONGER = 0.03, 0.1
+# Cosine of the greatest turn of a body whose widths say something; radians from which on a head that is
+# turned most of the time says that the body is.
+_NARROWEST, _TURNED = 0.5, 0.4
 # By how much a clip may show limbs longer than the frame in which they are outstretched, noise included.
 _OUTSTRETCHED = 1.2
 
@@ -128,7 +131,10 @@ def _one(of: Mapping[str, np.ndarray], what: str) -> tuple[dict[str, float], dic
 
 
 def of_picture(
-    keypoints: Float[np.ndarray, "k 3"], skeleton: Skeleton, what: str = "the picture", yaw: float = 0.0
+    keypoints: Float[np.ndarray, "k 3"],
+    skeleton: Skeleton,
+    what: str = "the picture",
+    yaw: float | None = 0.0,
 ) -> Proportions:
     """Proportions as one picture shows them: that of a character, or a frame of a driver.
 
@@ -136,15 +142,18 @@ def of_picture(
       keypoints: x, y, visibility in pixels, NaN where unknown.
       skeleton: of the k joints.
       what: for messages.
-      yaw: degrees by which the body is turned from the viewer, which makes shoulders and hips look narrow.
+      yaw: degrees by which the body is turned from the viewer, which makes shoulders and hips look narrow;
+        None: as far as the head.
 
     Raises:
       ValueError: neck, shoulders or hips are missing.
     """
     lengths, places = _one(joints(keypoints[None, :, :2], skeleton), what)
-    for name in WIDTHS:
-        lengths[name] /= max(float(np.cos(np.radians(yaw))), 0.2)
     found = heads.of_picture(face(places))
+    if yaw is None:
+        yaw = 0.0 if found is None else float(np.degrees(found[1].yaws[0]))
+    for name in WIDTHS:
+        lengths[name] /= max(float(np.cos(np.radians(yaw))), _NARROWEST)
     if found is None:
         return Proportions(lengths, places)
     return with_head(Proportions(lengths, places, found[0]))
@@ -188,23 +197,30 @@ def of_rig(points: Float[np.ndarray, "k 3"], skeleton: Skeleton) -> Proportions:
 def of_clip(keypoints: Float[np.ndarray, "t k 3"], skeleton: Skeleton) -> tuple[Proportions, Views | None]:
     """Proportions of a driver who is never outstretched, and its head: the greatest lengths of the clip.
 
-    What is foreshortened in every frame has no length. Arguments and errors as `of_picture`.
+    What is foreshortened in every frame has no length. Widths are as they would be if the body were turned as
+    the head is most of the time. Arguments and errors as `of_picture`.
     """
     of = joints(keypoints[..., :2], skeleton)
     check(of, "the clip")
     measured = measure(of)
     lengths = greatest(measured)
-    trunk = lengths["trunk"]
-    lengths = {n: v for n, v in lengths.items() if v >= _LEAST.get(plain(n), 0.0) * trunk}
+    trunk, views = lengths["trunk"], None
     lengths["collar"] = float(np.nanmedian(measured["collar"] / measured["trunk"])) * trunk
-    places = {name: place[0] for name, place in of.items()}
+    out = Proportions(lengths, {name: place[0] for name, place in of.items()})
     found = heads.of_clip(face(of))
-    if found is None:
-        return Proportions(lengths, places), None
-    shape, views = heads.of_clip(face(of), Proportions(lengths, places, found[0]).averages)
-    necks = np.linalg.norm(views.origins - of["neck"], axis=1)
-    lengths["neck"] = float(np.nanquantile(necks, 1 - _NECK_LONGER))
-    return Proportions(lengths, places, shape), views
+    if found is not None:
+        shape, views = heads.of_clip(face(of), dataclasses.replace(out, head=found[0]).averages)
+        out = dataclasses.replace(out, head=shape)
+        necks = np.linalg.norm(views.origins - of["neck"], axis=1)
+        lengths["neck"] = float(np.nanquantile(necks, 1 - _NECK_LONGER))
+        shown = np.cos(views.yaws)
+        front = views.known & (shown > _NARROWEST)
+        turned = front.mean() > 0.5 and abs(np.median(views.yaws[views.known])) > _TURNED
+        for name in WIDTHS if turned else ():
+            lengths[name] = max(lengths[name], float(np.nanmedian((measured[name] / shown)[front])))
+    for name in [n for n in lengths if lengths[n] < _LEAST.get(plain(n), 0.0) * trunk]:
+        del lengths[name]
+    return out, views
 
 
 def greatest(measured: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -419,3 +419,28 @@ def test_poses_and_picture_fit_into_the_network_s_frame():
         made.poses.keypoints, "left_hip", "left_knee"
     )
     np.testing.assert_allclose(ratio, matrix[0, 0], rtol=1e-4)
+
+
+def test_a_turned_head_tells_how_far_the_body_is_turned():
+    who = truth.body(6.5, *truth.BODIES[6.5])
+    front = proportions.of_picture(rest(6.5), AVATAR_20).lengths
+    turned = truth.seen(truth.outstretched(who), truth.view(who, 35))
+    corrected = proportions.of_picture(turned, AVATAR_20, yaw=None).lengths
+    assert corrected["shoulders"] == pytest.approx(front["shoulders"], rel=0.08)
+    views = heads.look(proportions.face(proportions.joints(turned[None], AVATAR_20)), heads.DRAWN)
+    assert np.degrees(views.yaws[0]) == pytest.approx(35, abs=5)
+    # A clip that is seen from there all the time.
+    sideways = clip(6.5, "walk", 40).keypoints[1:]
+    found, _ = proportions.of_clip(sideways, AVATAR_20)
+    seen = proportions.measure(proportions.joints(sideways[..., :2], AVATAR_20))["shoulders"]
+    assert seen.max() < 0.93 * front["shoulders"]
+    assert found.lengths["shoulders"] == pytest.approx(front["shoulders"], rel=0.07)
+
+
+def test_feet_stand_in_spite_of_jitter():
+    still = np.tile([[[80.0, 200.0], [120.0, 200.0]]], (60, 1, 1))
+    noisy = still + np.random.default_rng(0).normal(0, 1.5, still.shape)
+    assert contacts.find(noisy, 90.0, 30.0).mean() > 0.95
+    # Of a foot that moves, it does not make one that stands.
+    noisy[:, 0, 0] += 3.0 * np.arange(60)
+    assert contacts.find(noisy, 90.0, 30.0)[:, 0].max() == 0
