@@ -90,6 +90,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.prepare = not published  # Build the dataset first if it is not there.
     config.data.train_split = "train"
     config.data.eval_split = "test" if published else "validation"  # People that training does not see.
+    config.data.poses = "all"  # Or seen: hold a fifth out, see data/held_out.py.
     config.data.part = args.get("part", "anime" if config.data.name.startswith("mmd_pairs/") else "")
     config.data.skeleton = "openpose_18" if config.data.part == "human" else config.skeleton  # The dataset's.
     config.data.sources = args.get("sources", 1)
@@ -107,6 +108,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.eval = ml_collections.ConfigDict({"every": every * (4 if demo else 10), "samples": 8})
     config.eval.batch_size = 16
     config.eval.examples = 128 if demo else 1_000
+    config.eval.judged = False  # By networks too, as --mode=eval is. Of the files: anime_pt/judges/files.py.
+    config.eval.update({"inception": "", "lpips": "", "lpips_linear": ""})
     config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
     config.checkpoint.best_metric = "eval/ssim"
     config.checkpoint.best_mode = "max"

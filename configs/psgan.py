@@ -85,6 +85,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.prepare = demo  # Build the dataset first if it is not there.
     config.data.train_split = "train"
     config.data.eval_split = "validation"  # Characters that training does not see.
+    config.data.poses = "all"  # Or seen: hold a fifth out, see data/held_out.py.
     config.data.threads = 2 if demo else 16
     config.data.workers = 0  # Processes that make batches, in place of the threads of this one.
     config.data.prefetch = 16 if demo else 128

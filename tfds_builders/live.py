@@ -92,6 +92,11 @@ class _Parts(Sequence):
                     yield character, costume, inside
                 begin += count
 
+    def poses(self) -> Iterator[int | None]:
+        """The number of the pose on each example, in order; None where figures take poses of their own."""
+        for examples, start, stop in self.runs:
+            yield from map(examples.pose, range(start, stop))
+
     def __repr__(self) -> str:
         # Grain compares it when an iterator continues.
         return f"rendered(name={self.name!r}, split={self.split!r})"

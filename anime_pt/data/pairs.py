@@ -5,7 +5,7 @@ without end, as a function of the seed and the position: one character after ano
 every turn, so that one of few pictures comes as often as one of many (`balance="characters"`); or all ordered
 pairs alike ("pairs"); or, as PATN's loader does, all of the list that comes with a dataset ("published").
 Evaluation takes a fixed list, `pair_list` or the published one. Pictures of two splits never meet, and a
-picture is never its own target.
+picture is never its own target. Some poses may be held out, see `held_out`.
 """
 
 import bisect
@@ -21,7 +21,7 @@ import grain
 import numpy as np
 import tensorflow_datasets as tfds
 
-from anime_pt.data import crops, figures, sources
+from anime_pt.data import crops, figures, held_out, sources
 from anime_pt.pose import affine
 from anime_pt.pose.skeletons import Skeleton
 from tfds_builders import live
@@ -47,10 +47,12 @@ class Group:
       character: whom they show.
       runs: ((start, stop), ...) in the split, rising: splits that are rendered when they are read may have
         millions of pictures.
+      goals: pictures that are targets, if these others are; then those of `runs` are sources alone.
     """
 
     character: str
     runs: tuple[tuple[int, int], ...]
+    goals: "Group | None" = None
 
     @functools.cached_property
     def _ends(self) -> list[int]:
@@ -58,7 +60,7 @@ class Group:
         return list(itertools.accumulate(stop - start for start, stop in self.runs))
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return self._ends[-1] if self.runs else 0
 
     def __getitem__(self, member: int) -> int:
         """Place in the split of a member."""
@@ -70,11 +72,26 @@ class Group:
         run = bisect.bisect_right(self.runs, picture, key=lambda run: run[0]) - 1
         return picture - self.runs[run][1] + self._ends[run]
 
+    @property
+    def targets(self) -> "Group":
+        """The pictures that may be targets."""
+        return self if self.goals is None else self.goals
+
+    @property
+    def pairs(self) -> int:
+        """How many ordered pairs there are."""
+        return len(self.targets) * self._others
+
+    @property
+    def _others(self) -> int:
+        """How many sources a target has."""
+        return len(self) - (self.goals is None)
+
     def draw(self, target: int, count: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """Places of `count` members other than `target`; some come twice if there are fewer."""
-        others = len(self) - 1
-        chosen = rng.choice(others, count, replace=others < count)
-        return tuple(self[int(m + (m >= target))] for m in chosen)
+        """Places of `count` sources for the target at a place; some come twice if there are fewer."""
+        chosen = rng.choice(self._others, count, replace=self._others < count)
+        own = self.member(target) if self.goals is None else len(self)
+        return tuple(self[int(m + (m >= own))] for m in chosen)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -102,7 +119,8 @@ class Source:
     @functools.cached_property
     def _places(self) -> list[tuple[int, int, Group]]:
         """All runs, rising."""
-        return sorted((*run, group) for group in self.groups for run in group.runs)
+        parts = ((group, part) for group in self.groups for part in dict.fromkeys((group, group.targets)))
+        return sorted(((*run, group) for group, part in parts for run in part.runs), key=lambda r: r[:2])
 
     def group_of(self, picture: int) -> Group:
         """The group of a picture of the split."""
@@ -113,19 +131,28 @@ class Source:
         return group
 
 
-def source(dataset: tfds.core.DatasetBuilder | live.Dataset, split: str, part: str = "") -> Source:
+def source(
+    dataset: tfds.core.DatasetBuilder | live.Dataset,
+    split: str,
+    part: str = "",
+    poses: str = held_out.ALL,
+) -> Source:
     """A split as a source of pairs. Who is on which picture is read once in a process, then remembered.
 
     Args:
       dataset: of `sources.builder`.
       split: name, or a part by TFDS's syntax.
       part: of a dataset of pairs, such as "human": whose pictures are meant.
+      poses: in which poses pictures may be, see `held_out`.
 
     Raises:
-      ValueError: the split cannot be read or does not say whom its pictures show, or no two show the same.
+      ValueError: the split cannot be read or does not say whom its pictures show, or no two show the same; or
+        poses are to be held out, and it does not say which is which.
     """
+    held_out.check(poses)
     examples = sources.source(dataset, split)
     name = f"{dataset.info.full_name}, {split}" + (f", {part}" if part else "")
+    name += "" if poses == held_out.ALL else f", {poses} poses"
     key = (str(dataset.data_dir), name, len(examples))
     if key not in _groups:
         runs: dict[tuple[str, ...], list[tuple[int, int]]] = {}
@@ -135,13 +162,33 @@ def source(dataset: tfds.core.DatasetBuilder | live.Dataset, split: str, part: s
             runs.setdefault(who, []).append((start, start + count))
             start += count
         groups = (Group(who[0], tuple(of)) for who, of in runs.items())
-        _groups[key] = tuple(group for group in groups if len(group) > 1)
+        if poses != held_out.ALL:
+            numbers = held_out.poses(dataset, examples, split)
+            groups = (_in_poses(group, numbers, poses) for group in groups)
+        _groups[key] = tuple(group for group in groups if group.pairs > 0)
     if not _groups[key]:
         raise ValueError(f"{name}: no character is on two pictures in one costume; pose transfer needs pairs")
     return Source(name, examples, _groups[key])
 
 
 _groups: dict[tuple[str, str, int], tuple[Group, ...]] = {}
+
+
+def _in_poses(group: Group, numbers: Sequence[int], poses: str) -> Group:
+    """What of a group is in seen poses; for targets in unseen ones, if asked for."""
+
+    def runs(unseen: bool) -> tuple[tuple[int, int], ...]:
+        places = (i for run in group.runs for i in range(*run) if held_out.unseen(numbers[i]) is unseen)
+        out: list[list[int]] = []
+        for place in places:
+            if out and out[-1][1] == place:
+                out[-1][1] += 1
+            else:
+                out.append([place, place + 1])
+        return tuple(map(tuple, out))
+
+    goals = Group(group.character, runs(True)) if poses == held_out.UNSEEN else None
+    return Group(group.character, runs(False), goals)
 
 
 def _who(
@@ -180,7 +227,7 @@ def pair_list(source: Source, seed: int = 0, count: int = 0, pictures: int = 1) 
       Places in the split: the sources', and the target's.
     """
     lines = [_targets(groups, (seed, _LIST, c)) for c, groups in enumerate(source.characters)]
-    limits = [sum(map(len, groups)) for groups in source.characters]
+    limits = [sum(len(group.targets) for group in groups) for groups in source.characters]
     out: list[Pair] = []
     for turn in itertools.count():
         takers = [c for c, limit in enumerate(limits) if count or turn < limit]
@@ -191,24 +238,24 @@ def pair_list(source: Source, seed: int = 0, count: int = 0, pictures: int = 1) 
                 return out
             group, target = lines[c](turn)
             of = group.draw(target, pictures, np.random.default_rng((seed, _LIST, c, turn)))
-            out.append((of, group[target]))
+            out.append((of, target))
 
 
 def _targets(groups: Sequence[Group], seed: tuple[int, ...]) -> Callable[[int], tuple[Group, int]]:
-    """Group and member by turn: all pictures of a character before the first comes again."""
-    total = sum(map(len, groups))
+    """Group and target by turn: all pictures of a character before the first comes again."""
+    total = sum(len(group.targets) for group in groups)
     rng = np.random.default_rng(seed)
     # A stride without a common divisor visits all, and needs no list of millions.
     first = int(rng.integers(total))
-    stride = next(s for s in rng.integers(1, total, 1000).tolist() if math.gcd(s, total) == 1)
+    stride = next(s for s in rng.integers(1, max(total, 2), 1000).tolist() if math.gcd(s, total) == 1)
 
     def target(turn: int) -> tuple[Group, int]:
         member = (first + stride * turn) % total
         for group in groups:
-            if member < len(group):
+            if member < len(group.targets):
                 break
-            member -= len(group)
-        return group, member
+            member -= len(group.targets)
+        return group, group.targets[member]
 
     return target
 
@@ -227,7 +274,7 @@ def published_list(
         of = [first]
         if pictures > 1:
             group, rng = source.group_of(target), np.random.default_rng((_LIST, number))
-            of += [i for i in group.draw(group.member(target), pictures, rng) if i != first]
+            of += [i for i in group.draw(target, pictures, rng) if i != first]
         # Fewer where there are no others.
         out.append((tuple(of[i % len(of)] for i in range(pictures)), target))
     return out
@@ -382,13 +429,13 @@ class Drawn(_Pictures):
             group = groups[int(rng.integers(len(groups)))]
         else:
             group = self.source.groups[bisect.bisect_right(self._shares, rng.random())]
-        target = int(rng.integers(len(group)))
-        return group, (group.draw(target, self.pictures, rng), group[target])
+        target = group.targets[int(rng.integers(len(group.targets)))]
+        return group, (group.draw(target, self.pictures, rng), target)
 
     @functools.cached_property
     def _shares(self) -> list[float]:
         """Up to which part of 0 to 1 ordered pairs are of the first group, of the first two, and so on."""
-        sizes = [float(len(g)) * (len(g) - 1) for g in self.source.groups]
+        sizes = [float(g.pairs) for g in self.source.groups]
         # Without the last, which rounding may leave below 1.
         return [end / sum(sizes) for end in itertools.accumulate(sizes)][:-1]
 

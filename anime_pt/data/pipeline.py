@@ -7,7 +7,7 @@ take long; a position restores under the same number of workers only.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from anime_pt.data import figures, gccpm_augment, pairs, sources
+from anime_pt.data import figures, gccpm_augment, held_out, pairs, sources
 from anime_pt.pose import skeletons
 
 Example = dict[str, Any]
@@ -24,7 +24,8 @@ Example = dict[str, Any]
 # Read by transforms and recipes; whatever else a dataset stores is left out.
 FEATURES = ("image", "mask", "keypoints", "box")
 PAIRS = "pairs"
-VIEWS = ("whole", "figure", "gccpm", PAIRS)
+MOTIONS = "motions"
+VIEWS = ("whole", "figure", "gccpm", PAIRS, MOTIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +65,16 @@ def _refuse_enlarging(have: tuple[int, int], want: tuple[int, int]) -> None:
 
 def check(config: ml_collections.ConfigDict, resolution: tuple[int, int]) -> None:
     """Raises ValueError if a split is absent, empty or damaged, or its images are smaller than asked for."""
-    builder = sources.builder(config.data.name, config.data.data_dir)
+    if _view(config) == MOTIONS:
+        _motions().training(config, resolution, 2, 0)[0]
+        _motions().evaluation(config, resolution, 2)
+        return
     if _view(config) == PAIRS:
         pair_training(config, resolution, 0)[0]
         pair_evaluation(config, resolution, 1)[0]
         return
     for split, training in ((config.data.train_split, True), (config.data.eval_split, False)):
-        example = _select(config).map(sources.source(builder, split)[0])
+        example = _select(config).map(_examples(config, split, training)[0])
         transform = _transform(config, resolution, training)
         if isinstance(transform, grain.transforms.RandomMap):
             transform.random_map(example, np.random.default_rng(0))
@@ -105,6 +109,17 @@ def _transform(
     return figures.Centred(resolution, have, want, config.data.get("eval_style", ""))
 
 
+def _motions():
+    from anime_pt.data import motions  # Rigs are imported only where they are needed.
+
+    return motions
+
+
+def is_computed(config: ml_collections.ConfigDict) -> bool:
+    """Whether there is no dataset to be built: poses in space come from seeds and from motion files."""
+    return _view(config) == MOTIONS
+
+
 def _view(config: ml_collections.ConfigDict) -> str:
     view = config.data.get("view", "whole")
     if view not in VIEWS:
@@ -136,17 +151,36 @@ def _select(config: ml_collections.ConfigDict) -> _Select:
     return _Select(config.data.get("part", ""))
 
 
+def _poses(config: ml_collections.ConfigDict, training: bool) -> str:
+    """`data.poses`, see `held_out`; "all" where the config has no such field."""
+    poses = config.data.get("poses", held_out.ALL)
+    held_out.check(poses, training)
+    return poses
+
+
+def _examples(config: ml_collections.ConfigDict, split: str, training: bool) -> Sequence[Example]:
+    """A split, or what of it is in the poses that are chosen."""
+    builder = sources.builder(config.data.name, config.data.data_dir)
+    examples, poses = sources.source(builder, split), _poses(config, training)
+    if poses == held_out.ALL:
+        return examples
+    name = f"{builder.info.full_name}, {split}"
+    return held_out.Part(examples, held_out.poses(builder, examples, split), poses, name)
+
+
 def _pair_source(
-    config: ml_collections.ConfigDict, resolution: tuple[int, int], split: str
+    config: ml_collections.ConfigDict, resolution: tuple[int, int], split: str, training: bool
 ) -> tuple[pairs.Source, pairs.Framing, list[pairs.Pair]]:
     """Pictures of a split, how they are cut, and the pairs that come with them, if these are to be used."""
     c = config.data
     dataset = sources.builder(c.name, c.data_dir)
-    source = pairs.source(dataset, split, c.get("part", ""))
+    poses, is_listed = _poses(config, training), c.get("balance", "") == "published"
+    if is_listed and poses != held_out.ALL:
+        raise ValueError(f"data.poses = {poses!r}: published pairs take all poses; use another data.balance")
+    source = pairs.source(dataset, split, c.get("part", ""), poses)
     framing = pairs.Framing(
         tuple(resolution), c.get("crop", "figure"), *_skeletons(config), _select(config), c.get("zoom", 1.0)
     )
-    is_listed = c.get("balance", "") == "published"
     listed = pairs.published_list(dataset, split, source, _source_pictures(config)) if is_listed else []
     return source, framing, listed
 
@@ -154,12 +188,13 @@ def _pair_source(
 def pair_training(config: ml_collections.ConfigDict, resolution: tuple[int, int], seed: int) -> pairs.Drawn:
     """The pairs of `config.data.train_split`, for the view "pairs", by position.
 
-    `config.data` may have `sources` (pictures that each pair shows of the character, 1), `crop` ("figure")
-    and `zoom` (1.0; see `pairs.Framing`), `balance` ("characters", see `pairs`), `flip` (mirror half of the
-    pairs) and `flip_bug` (as the public code does: joints keep their names).
+    `config.data` may have `poses` ("all", see `held_out`), `sources` (pictures that each pair shows of the
+    character, 1), `crop` ("figure") and `zoom` (1.0; see `pairs.Framing`), `balance` ("characters", see
+    `pairs`), `flip` (mirror half of the pairs) and `flip_bug` (as the public code does: joints keep their
+    names).
     """
     c = config.data
-    source, framing, listed = _pair_source(config, resolution, c.train_split)
+    source, framing, listed = _pair_source(config, resolution, c.train_split, training=True)
     return pairs.Drawn(
         source,
         framing,
@@ -179,7 +214,7 @@ def pair_evaluation(
 
     With the balance "published" the published ones, or `examples` of them, spread evenly.
     """
-    source, framing, listed = _pair_source(config, resolution, config.data.eval_split)
+    source, framing, listed = _pair_source(config, resolution, config.data.eval_split, training=False)
     if listed:
         count = min(examples or len(listed), len(listed))
         chosen = [listed[i] for i in np.linspace(0, len(listed) - 1, count).round().astype(int)]
@@ -225,20 +260,24 @@ def train_iterator(
     Returns:
       An iterator over dicts: image (b, h, w, 3) uint8, mask (b, h, w, 1) uint8, keypoints (b, k, 3) float32
       in pixels of these images, with `get_state` and `set_state`. Of pairs: `target_image` and so on,
-      `source_image` (b, n, h, w, 3) and so on, `character` (b,) int32.
+      `source_image` (b, n, h, w, 3) and so on, `character` (b,) int32. Of motions: keypoints and `world`.
     """
     share = slice(jax.process_index(), None, jax.process_count())
-    if _view(config) == PAIRS:
+    if _view(config) == MOTIONS:
+        # Whole batches, since numbers are drawn for many at once in the time of one.
+        batches = _motions().training(config, resolution, _process_batch(batch_size), seed)
+        dataset = grain.MapDataset.source(batches)[share]
+    elif _view(config) == PAIRS:
         # They come in an order of their own, see `pairs`.
         dataset = grain.MapDataset.source(pair_training(config, resolution, seed))[share]
     else:
-        builder = sources.builder(config.data.name, config.data.data_dir)
-        examples = grain.MapDataset.source(sources.source(builder, config.data.train_split))[share]
+        examples = grain.MapDataset.source(_examples(config, config.data.train_split, training=True))[share]
         dataset = examples.seed(seed).shuffle().repeat(None).map(_select(config))
         transform = _transform(config, resolution, training=True)
         is_random = isinstance(transform, grain.transforms.RandomMap)
         dataset = dataset.random_map(transform) if is_random else dataset.map(transform)
-    dataset = dataset.batch(_process_batch(batch_size), drop_remainder=True)
+    if _view(config) != MOTIONS:
+        dataset = dataset.batch(_process_batch(batch_size), drop_remainder=True)
     options = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=config.data.prefetch)
     batches = dataset.to_iter_dataset(options)
     if workers := config.data.get("workers", 0):
@@ -254,13 +293,15 @@ def eval_batches(
     `weight` (b,) is 1 for examples and 0 for padding (copies of the last example). `examples` limits the pass
     to that many, spread evenly over the split; 0 takes all. Of pairs it is the number, see `pair_evaluation`.
     """
-    if _view(config) == PAIRS:
+    if _view(config) == MOTIONS:
+        found = _motions().evaluation(config, resolution, examples)
+        chosen = np.arange(len(found["world"]))
+        read = lambda i: {k: values[i] for k, values in found.items()}
+    elif _view(config) == PAIRS:
         listed = pair_evaluation(config, resolution, examples)
         chosen, read = np.arange(len(listed)), listed.__getitem__
     else:
-        source = sources.source(
-            sources.builder(config.data.name, config.data.data_dir), config.data.eval_split
-        )
+        source = _examples(config, config.data.eval_split, training=False)
         count = min(examples or len(source), len(source))
         chosen = np.linspace(0, len(source) - 1, count).round().astype(int)
         select, transform = _select(config), _transform(config, resolution, training=False)

@@ -48,7 +48,8 @@ def build_command(name: str, directory: str = "") -> str:
     """The command that builds "dataset/config", also where the config is a changed one."""
     base, changes = _changes(name)
     words = ["python -m tfds_builders.build", base, *(f"--set={change}" for change in changes)]
-    words += [] if "/procedural" in base else ["--manual_dir=FOLDER_OF_YOUR_FILES"]
+    computed = base.partition("/")[2].startswith(("procedural", "benchmark"))
+    words += [] if computed else ["--manual_dir=FOLDER_OF_YOUR_FILES"]
     words += [f"--data_dir={shlex.quote(directory)}"] if directory else []
     return " ".join(words)
 
@@ -89,7 +90,7 @@ def source(dataset: tfds.core.DatasetBuilder | live.Dataset, split: str) -> Any:
     Raises:
       ValueError: there is no such split, it is empty or damaged, or it is in a format without random access.
     """
-    base = split.partition("[")[0]
+    base = re.split(r"\[|\+", split)[0]
     if base not in dataset.info.splits:
         known = ", ".join(dataset.info.splits)
         raise ValueError(f"dataset {dataset.info.full_name} has no split {base!r}; it has {known}")

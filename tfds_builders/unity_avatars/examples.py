@@ -35,6 +35,10 @@ class Examples(Sequence):
     def who(self) -> Iterator[tuple[str, str, int]]:
         """Who is shown, in order: character, costume ("" where there is none), how many examples in a row."""
 
+    def pose(self, index: int) -> int | None:
+        """The number of an example's pose, if all figures take the same poses."""
+        return None
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")

@@ -88,6 +88,9 @@ class Subjects(Examples):
         models = [(subject.path, subject.terms) for subject in self.subjects if subject.path]
         return (*models, *((clip.path, Terms()) for clip in self.clips))
 
+    def pose(self, index: int) -> int | None:
+        return index % self.poses if self.view.shared_poses or self.clips else None
+
     def who(self) -> Iterator[tuple[str, str, int]]:
         return ((subject.character, subject.costume, self.poses) for subject in self.subjects)
 

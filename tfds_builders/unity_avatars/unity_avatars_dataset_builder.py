@@ -111,6 +111,18 @@ class Builder(sharded.ShardedBuilder):
             poses=600,
             shared_poses=True,
         ),
+        *(
+            UnityAvatarsConfig(
+                name=f"benchmark_{side}",
+                description=f"Procedural characters that all take the same poses, {side}x{side}.",
+                resolution=side,
+                characters=150,
+                costumes=1,
+                poses=100,
+                shared_poses=True,
+            )
+            for side in (128, 256)
+        ),
         UnityAvatarsConfig(
             name="procedural_256_styled",
             description="Many characters, seen from all sides in many lights and lines: for pose estimation.",
