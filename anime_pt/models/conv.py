@@ -7,8 +7,9 @@ The one place that knows what XLA:CPU is slow at, and what beats its convolution
 - 3 x 3 ones of stride 1: Winograd's F(2 x 2, 3 x 3) (Lavin and Gray, "Fast algorithms for convolutional
   neural networks", CVPR 2016): 16 products for 36, as matrix products, about half the time, the same error;
 - 1 x 1 ones: a matrix product;
-- 5 x 5 and larger ones of stride 1 and more than a few channels, for which XLA copies every pixel k^2 times:
-  a matrix product between k copies of the input and k times as many outputs;
+- the kernel's gradient of large ones (PATN's 7 x 7), for which XLA copies every pixel k^2 times: a matrix
+  product between k copies of the input and k of the gradient, three to nine times as fast;
+- any without padding, ten times as slow as with some: a row more, which is cut off again;
 - the gradients of all others, first of all of transposed ones: XLA derives convolutions from them whose
   axes lie as its fast code does not take them, up to 50 times slower. Here a convolution and its two
   gradients are each other's gradients, each as a convolution whose axes lie as they should.
@@ -32,7 +33,9 @@ from jaxtyping import Array, Float
 SWITCH = "ANIME_PT_CONVOLUTIONS"
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _LEAST_CHANNELS = 32  # With fewer, a transform costs more than it saves.
-_LEAST_COPIED = 16  # The same, of `lines`.
+# `_by_lines` is the faster one from this many taps, with few or many outputs: measured on PATN's first and
+# last layers, at full and at small widths.
+_LARGE, _FEW, _MANY = 5, 4, 17
 _CACHE_BYTES = 12 << 20
 # Lavin and Gray's matrices A and G for rows and columns at once.
 _OUTPUT = np.kron(*[np.array([[1.0, 1, 1, 0], [0, 1, -1, -1]])] * 2)
@@ -68,18 +71,19 @@ def convolve(
     if rewritten() and stride == 1:
         if kernel.shape[:2] == (1, 1):
             return jnp.einsum("bhwi,io->bhwo", x, kernel[0, 0])
-        # Split over devices, tiles would be gathered: XLA exchanges borders for its own convolutions only.
-        alone = jax.device_count() == 1 or os.environ.get(SWITCH) == "rewritten"
-        if alone and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _LEAST_CHANNELS:
+        if _alone() and kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _LEAST_CHANNELS:
             if dilation == 1:
                 return winograd(x, kernel, 0 if padded else 1)
             if not padded:
                 return _dilated(x, kernel, dilation)
-        if alone and dilation == 1 and min(kernel.shape[:2]) >= 5 and kernel.shape[2] >= _LEAST_COPIED:
-            return lines(x if padded else jnp.pad(x, ((0, 0), *_padding(kernel, 1), (0, 0))), kernel)
     if rewritten() and dilation == 1:
         return closed(x, kernel, stride, ((0, 0), (0, 0)) if padded else _padding(kernel, 1))
     return convolve_directly(x, kernel, stride=stride, dilation=dilation, padded=padded)
+
+
+def _alone() -> bool:
+    """Whether pictures are whole; split over devices, XLA exchanges borders for its own convolutions only."""
+    return jax.device_count() == 1 or os.environ.get(SWITCH) == "rewritten"
 
 
 def convolve_directly(
@@ -197,20 +201,6 @@ def _dilated(
     return x.reshape(b, tall * dilation, wide * dilation, -1)[:, :h, :w]
 
 
-def lines(x: Float[Array, "b h w i"], kernel: Float[Array, "k l i o"]) -> Float[Array, "b h2 w2 o"]:
-    """A convolution of a padded input: its columns are channels that go in, its rows ones that come out.
-
-    The input, once for each column, shifted, times all of the kernel; then rows of outputs, shifted, are
-    added. Gradients are of the same kind.
-    """
-    rows, columns, inputs, outputs = kernel.shape
-    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
-    x = jnp.concatenate([x[:, :, j : j + width] for j in range(columns)], axis=-1)
-    matrix = kernel.transpose(1, 2, 0, 3).reshape(columns * inputs, rows * outputs)
-    out = jnp.matmul(x, matrix)
-    return sum(out[:, i : i + height, :, i * outputs : (i + 1) * outputs] for i in range(rows))
-
-
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -245,11 +235,29 @@ def _of_kernel(x: jax.Array, gradient: jax.Array, stride: int, pads: Pads, size:
         (pad, (out - 1) * stride + taps - side - pad)
         for side, taps, out, (pad, _) in zip(x.shape[1:3], size, gradient.shape[1:3], pads, strict=True)
     ]
+    if stride == 1 and min(size) >= _LARGE and not _FEW < gradient.shape[3] < _MANY and _alone():
+        return _by_lines(jnp.pad(x, ((0, 0), *around, (0, 0))), gradient, size)
     turned = _lax(x.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3), around, dilation=stride)
     return turned.transpose(1, 2, 0, 3)
 
 
+def _by_lines(x: jax.Array, gradient: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """`_of_kernel` of a padded input: its shifted columns times shifted rows of the gradient, as channels."""
+    (rows, columns), width, inputs, outputs = size, gradient.shape[2], x.shape[3], gradient.shape[3]
+    x = jnp.concatenate([x[:, :, j : j + width] for j in range(columns)], axis=-1)
+    gradient = jnp.concatenate(
+        [jnp.pad(gradient, ((0, 0), (i, rows - 1 - i), (0, 0), (0, 0))) for i in range(rows)], axis=-1
+    )
+    x, gradient = x.reshape(-1, columns * inputs), gradient.reshape(-1, rows * outputs)
+    return (x.T @ gradient).reshape(columns, inputs, rows, outputs).transpose(2, 0, 1, 3)
+
+
 def _lax(x, kernel, pads, *, strides: int = 1, spread: int = 1, dilation: int = 1) -> jax.Array:
+    if not any(sum(pads, ())):
+        # One row of outputs more, and away again: without any padding XLA takes ten times as long.
+        return _lax(x, kernel, ((0, strides), (0, 0)), strides=strides, spread=spread, dilation=dilation)[
+            :, :-1
+        ]
     return jax.lax.conv_general_dilated(
         x,
         kernel,

@@ -97,7 +97,6 @@ def gradients_of(form, *arguments):
 @pytest.mark.parametrize(("size", "stride", "height", "width"), [(3, 1, 4, 7), (7, 1, 8, 7), (5, 2, 8, 7)])
 def test_convolutions_of_what_is_padded_already(monkeypatch, size, stride, height, width):
     monkeypatch.setattr(conv, "_LEAST_CHANNELS", 1)
-    monkeypatch.setattr(conv, "_LEAST_COPIED", 1)
     with jax.enable_x64(True):
         rng = np.random.default_rng(5)
         x, kernel = jnp.asarray(rng.normal(size=(2, height, width, 3))), rng.normal(size=(size, size, 3, 4))
@@ -192,6 +191,19 @@ def test_winograd_is_as_exact_as_a_plain_convolution():
         assert np.abs(actual - exact).max() < 2e-6 * np.abs(exact).max()
 
 
+def test_large_kernels_gradients_are_matrix_products(monkeypatch):
+    monkeypatch.setenv(conv.SWITCH, "rewritten")
+
+    def convolutions(outputs):
+        x, kernel = jnp.zeros((1, 8, 8, 3)), jnp.zeros((7, 7, 3, outputs))
+        loss = lambda kernel: (conv.convolve(x, kernel) ** 2).sum()
+        return str(jax.make_jaxpr(jax.grad(loss))(kernel)).count("conv_general_dilated[")
+
+    # Forwards; of the kernel; of the input, which nobody asks for.
+    assert convolutions(8) - convolutions(3) == 1
+    assert convolutions(3) == convolutions(32)
+
+
 def test_what_does_not_pay_is_left_to_xla(monkeypatch):
     monkeypatch.setenv(conv.SWITCH, "rewritten")
 
@@ -200,7 +212,7 @@ def test_what_does_not_pay_is_left_to_xla(monkeypatch):
         program = jax.make_jaxpr(lambda x, kernel: conv.convolve(x, kernel, stride=stride))(x, kernel)
         return "conv_general_dilated" in str(program)
 
-    assert not uses_xla(32) and not uses_xla(3, size=1) and not uses_xla(16, size=7)
+    assert not uses_xla(32) and not uses_xla(3, size=1)
     assert uses_xla(3) and uses_xla(32, stride=2) and uses_xla(3, size=7)
     monkeypatch.delenv(conv.SWITCH)
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
