@@ -24,7 +24,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main(_: Sequence[str]) -> None:
     # After the flags are parsed, so that --help and a mistyped flag answer at once.
     from anime_pt import evaluate, train
-    from anime_pt.data import sources
+    from anime_pt.data import pipeline, sources
 
     command.keep_compiled()
     command.keep_memory()
@@ -33,7 +33,8 @@ def main(_: Sequence[str]) -> None:
         # A run may be evaluated on other data than its own.
         train.compare_configs(config, workdir, free=(*train.FREE_FIELDS, "data"))
     try:
-        sources.builder(config.data.name, config.data.data_dir)
+        if not pipeline.is_computed(config):
+            sources.builder(config.data.name, config.data.data_dir)
     except sources.DatasetNotBuiltError:
         if not config.data.prepare:
             raise

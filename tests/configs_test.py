@@ -22,6 +22,7 @@ VARIANTS = {
         "demo,dataset=mmd_pairs/procedural_128,part=human",
     ),
     "features": ("demo",),
+    "lifting": ("demo", "published"),
     "patn": ("market", "demo,copy,sources=2", "demo,generator=unet,rgba,adversarial=product"),
     "pg2": ("market", "demo,rgba,sources=2"),
     "student": ("demo", "dataset=anime_keypoints/drawings,skeleton=anime_drawings_21,style=halftone"),
@@ -43,6 +44,7 @@ def batch_shapes(config, stage):
     size, b, k = stage.resolution, stage.batch_size, len(SKELETONS[config.skeleton])
     shapes = {"weight": jax.ShapeDtypeStruct((b,), jnp.float32)}
     shapes["character"] = jax.ShapeDtypeStruct((b,), jnp.int32)
+    shapes["world"] = jax.ShapeDtypeStruct((b, k, 3), jnp.float32)
     for prefix, each in (("", (b,)), ("source_", (b, config.data.get("sources", 1))), ("target_", (b,))):
         shapes[f"{prefix}image"] = jax.ShapeDtypeStruct((*each, *size, 3), jnp.uint8)
         shapes[f"{prefix}mask"] = jax.ShapeDtypeStruct((*each, *size, 1), jnp.uint8)

@@ -24,18 +24,23 @@ ALLOWED = {
     # A dataset that is rendered when it is read has no files: its builder is asked instead.
     # Pairs that were published lie beside a dataset.
     "anime_pt.data": (
-        *("anime_pt.pose", "tfds_builders.registry", "tfds_builders.live"),
+        # Poses in space are made while they are read, too: `data.motions`.
+        *("anime_pt.pose", "anime_pt.avatars", "tfds_builders.registry", "tfds_builders.live"),
         "tfds_builders.pose_transfer.pairs",
     ),
     "anime_pt.metrics": ("anime_pt.pose",),
     "anime_pt.perceptual": ("anime_pt.convert", "anime_pt.models", "anime_pt.losses", "anime_pt.state"),
+    # Recipes ask for them by need, and they ask an estimator, which is of a recipe.
+    "anime_pt.judges": tuple(
+        f"anime_pt.{m}" for m in ("convert", "metrics", "models", "pipelines", "pose", "state")
+    ),
     "anime_pt.recipe": ("anime_pt.state", "anime_pt.recipes"),
     "anime_pt.recipes": tuple(
         f"anime_pt.{m}"
         for m in (
             # A recipe may start from public weights.
             *("convert", "models", "losses", "pose", "state"),
-            *("perceptual", "pool", "recipe", "schedules", "sharding", "metrics"),
+            *("judges", "perceptual", "pool", "recipe", "schedules", "sharding", "metrics"),
         )
     ),
     "anime_pt.checkpoint": ("anime_pt.state",),
@@ -55,7 +60,10 @@ ALLOWED = {
     "anime_pt.sample": ("anime_pt",),
     "anime_pt.render": ("anime_pt",),
     "anime_pt.estimate": ("anime_pt",),
+    "anime_pt.lift": ("anime_pt",),
     "anime_pt.transfer": ("anime_pt",),
+    "anime_pt.animate": ("anime_pt",),
+    "anime_pt.annotate": ("anime_pt",),
     "anime_pt.weights": (
         "anime_pt.pose",
         "anime_pt.pipelines.estimator",
