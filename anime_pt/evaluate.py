@@ -136,6 +136,8 @@ def run(
 ) -> None:
     """Evaluates a checkpoint of a run: writes `eval/<step>.json` and `.png`, prints the metrics.
 
+    Where `config.eval.judged` exists, one checkpoint is judged by networks too; in watching, if it is set.
+
     Args:
       config: the run's.
       workdir: the run's.
@@ -145,6 +147,9 @@ def run(
     Raises:
       FileNotFoundError: there is no such checkpoint.
     """
+    if not watching and "judged" in config.eval:
+        config = config.copy_and_resolve_references()
+        config.eval.judged = True
     algorithm = recipe.make(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
     abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))

@@ -1,10 +1,12 @@
 """What is measured of pose transfer, whichever network does it: see `metrics.images` for each metric.
 
+This is cheap. What takes networks of its own, for whole evaluations, is in `anime_pt.judges`.
+
 Every metric also has a part "source": what the source picture itself scores against the target. A network
 that is no better than that has transferred nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from anime_pt.metrics import colour, images
 from anime_pt.pose.skeletons import Skeleton
 
 _OF_PICTURES = ("l1", "psnr", "ssim", "ssim_patn")
+_MS_SSIM = "five scales, against the target (ProGAN's code); where the sides are multiples of 16"
 _FIGURE = {
     "figure_l1": "mean absolute difference within the target's mask, pictures in [0, 1]",
     "iou": "of the silhouettes, foreground being farther than 0.1 from white",
@@ -27,6 +30,7 @@ _PEAK = 60.0  # Decibels; equal pictures would have infinitely many.
 def notes(rgba: bool = False) -> dict[str, str]:
     """What the numbers are, by name, for `Recipe.notes`."""
     of = {name: images.NOTES[name] for name in (*_OF_PICTURES, "mask_ssim")}
+    of["ms_ssim"] = _MS_SSIM
     of["colour_drift"] = colour.NOTES["colour_drift"]
     return {f"eval/{k}": v for k, v in (of | _FIGURE | (_MASK if rgba else {})).items()}
 
@@ -50,7 +54,8 @@ def measure(
     limbs = images.limb_mask(batch["target_keypoints"], target.shape[1:3], skeleton)
     mask = batch["target_mask"].astype(jnp.float32) / 255 if "target_mask" in batch else None
     truth, out = _unit(target), {}
-    for name in (*_OF_PICTURES, "mask_ssim"):
+    multiscale = ("ms_ssim",) if not any(side % 16 for side in target.shape[1:3]) else ()
+    for name in (*_OF_PICTURES, *multiscale, "mask_ssim"):
         for part, pictures in given.items():
             picture = _unit(pictures)
             arguments = (limbs.astype(picture.dtype),) if name == "mask_ssim" else ()
@@ -72,10 +77,36 @@ def measure(
     return out
 
 
-def summarise(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Nothing: no metric here is of a whole set."""
-    del arrays
-    return {}
+def rows(
+    generated: Float[Array, "b h w c"],
+    target: Float[Array, "b h w c"],
+    source: Float[Array, "b h w c"],
+    batch: Mapping[str, jax.Array],
+) -> dict[str, jax.Array]:
+    """What judges see of a batch, for `Recipe.eval_step`: pictures as bytes, keypoints, characters.
+
+    Args: as of `measure`.
+    """
+    pictures = {"generated": generated, "target": target, "source": source}
+    as_bytes = lambda x: ((jnp.clip(x[..., :3], -1, 1) + 1) * 127.5 + 0.5).astype(jnp.uint8)
+    out = {name: as_bytes(x) for name, x in pictures.items()}
+    out |= {"target_keypoints": batch["target_keypoints"], "characters": batch["character"]}
+    return {f"set/{name}": x for name, x in out.items()}
+
+
+def summarise(
+    arrays: Mapping[str, np.ndarray], judges: Callable[..., dict[str, float]] | None, skeleton: Skeleton
+) -> dict[str, float]:
+    """What judges say of a set, for `Recipe.summarise`; nothing without them.
+
+    Args:
+      arrays: all `rows`.
+      judges: a `judges.Judges`, or None.
+      skeleton: of the keypoints.
+    """
+    if judges is None:
+        return {}
+    return judges(skeleton=skeleton, **{name.removeprefix("set/"): x for name, x in arrays.items()})
 
 
 def _unit(pictures: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:

@@ -121,7 +121,13 @@ class PATN:
         steps = (c.keep_epochs + c.decay_epochs) * self._steps_per_epoch
         self.stages = (OneStage(tuple(c.resolution), c.batch_size, steps),)
         self.channels = 4 if config.model.rgba else 3
-        self.notes = transfer.notes(config.model.rgba)
+        self._judges = None
+        if config.eval.get("judged", False):
+            # Not at the top: judges stand above recipes, as the estimator is of one.
+            from anime_pt import judges
+
+            self._judges = judges.Judges(config.eval)
+        self.notes = transfer.notes(config.model.rgba) | (self._judges.notes if self._judges else {})
 
     def init(self, key: jax.Array) -> RememberingState:
         c, k = self.config, len(self.skeleton)
@@ -167,7 +173,7 @@ class PATN:
             image_channels=self.channels,
             dropout=m.dropout,
             fusion=m.fusion,
-            copy=m.copy,
+            copy=self.skeleton.limb_indices if m.copy else (),
             rngs=rngs,
         )
 
@@ -393,10 +399,12 @@ class PATN:
         """How far generated pictures are from the targets; see `metrics.transfer`."""
         del key
         x, out = self._transferred(state, batch, stage.resolution)
-        return transfer.measure(out, x.target, x.source[:, 0], batch, self.skeleton)
+        source = x.source[:, 0]
+        judged = transfer.rows(out, x.target, source, batch) if self._judges else {}
+        return transfer.measure(out, x.target, source, batch, self.skeleton) | judged
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return transfer.summarise(arrays)
+        return transfer.summarise(arrays, self._judges, self.skeleton)
 
     def observe(self, state: RememberingState, measured: Mapping[str, float]) -> RememberingState:
         """The state as it is: the rate follows the step alone."""

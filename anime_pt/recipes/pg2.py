@@ -151,6 +151,13 @@ class PG2:
         )
         self.channels = 4 if config.model.rgba else 3
         self.notes = transfer.notes(config.model.rgba) | {"eval/ssim_pg2": images.NOTES["ssim_pg2"]}
+        self._judges = None
+        if config.eval.get("judged", False):
+            # Not at the top: judges stand above recipes, as the estimator is of one.
+            from anime_pt import judges
+
+            self._judges = judges.Judges(config.eval)
+            self.notes |= self._judges.notes
         c = config.optimizer
         self._tx = optax.adam(c.learning_rate, b1=c.b1, b2=c.b2, eps=c.eps)
 
@@ -327,10 +334,10 @@ class PG2:
                 measured[f"eval/{name}/coarse"] = getattr(images, name)(unit(coarse), unit(x.target))
         for part, pictures in given.items():
             measured[f"eval/ssim_pg2{part}"] = images.ssim_pg2(unit(pictures), unit(x.target))
-        return measured
+        return measured | (transfer.rows(out, x.target, source, batch) if self._judges else {})
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return transfer.summarise(arrays)
+        return transfer.summarise(arrays, self._judges, self.skeleton)
 
     def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
         """The state as it is: the rate is constant."""

@@ -71,8 +71,18 @@ def test_swd_by_the_side_of_levels():
     assert metrics.swd([real], [real[::-1]]) == same != metrics.swd([real], [real[::-1]], seed=1)
     with pytest.raises(ValueError, match="as many pictures"):
         metrics.swd([real], [real[:6]])
-    with pytest.raises(ValueError, match=r"square pictures with sides 16, 32, 64, \.\.\., not \(48, 48\)"):
-        metrics.swd([np.zeros((1, 48, 48, 3), np.uint8)], [])
+    wide = [np.concatenate([x, x], 2)[:, :, :48] for x in (real, smooth)]
+    assert list(metrics.swd(wide[:1], wide[1:])) == [32, 16], "down to 16 x 24"
+    odd = [x[:, :, :31] for x in wide]
+    assert list(metrics.swd(odd[:1], odd[1:])) == [32], "31 columns have no half"
+    with pytest.raises(ValueError, match=r"SWD takes pictures of 16 x 16 and more, not \(15, 48\)"):
+        metrics.swd([np.zeros((1, 15, 48, 3), np.uint8)], [])
+
+
+def test_swd_of_pictures_of_one_colour():
+    real = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    white = metrics.swd([real], [np.full_like(real, 255)])
+    assert all(300 < value < 2000 for value in white.values())
 
 
 def test_sliced_wasserstein_distance_of_a_shift():
