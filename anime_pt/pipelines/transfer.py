@@ -1,6 +1,7 @@
 """A character's pictures and a pose in, the character in that pose out, by a trained network."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import numpy as np
 from anime_pt import evaluate, recipe, train
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
-from anime_pt.pipelines import estimate, figures, framing, pictures
+from anime_pt.pipelines import estimate, figures, framing, pictures, projection
 from anime_pt.pipelines.estimator import Estimator, ModelError
 from anime_pt.pose import affine, draw, sequences
 from anime_pt.pose.skeletons import Skeleton
@@ -27,6 +28,9 @@ class Model:
       size: height and width of its pictures.
       frame: where figures are in them.
       rgba: whether its pictures have a mask.
+      config: of the run.
+      step: of the checkpoint.
+      parameters: how many the network has.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int | None = None):
@@ -38,16 +42,19 @@ class Model:
         """
         config = train.recorded_config(workdir)
         algorithm = recipe.make(config)
-        if not hasattr(algorithm, "transfer"):
+        transfers = hasattr(algorithm, "transfer")
+        if not transfers and not projection.possible(algorithm):
+            what = "knows no poses" if hasattr(algorithm, "generate") else "does not transfer poses"
             raise ModelError(
-                f"{workdir} is a run of the recipe {config.recipe!r}, which does not transfer poses: name a "
-                "run of configs/patn.py or configs/pg2.py"
+                f"{workdir} is a run of the recipe {config.recipe!r}, which {what}: name a run of "
+                "configs/patn.py, configs/pg2.py or, with poses, configs/psgan.py"
             )
         abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
         with Checkpoints.of_run(config, workdir) as checkpoints:
             step = checkpoints.find(step)
             try:
-                nets = {n: checkpoints.restore_player(abstract, n, step) for n in algorithm.transfer_players}
+                players = algorithm.transfer_players if transfers else ("generator",)
+                nets = {n: checkpoints.restore_player(abstract, n, step) for n in players}
             except Exception as error:
                 # Orbax and what it stands on raise nearly anything on files that are damaged.
                 raise ModelError(
@@ -59,18 +66,31 @@ class Model:
         self.size = tuple(stage.resolution)
         self.frame = framing.Frame.of(config.data, self.size)
         self.rgba = bool(config.model.get("rgba", False))
-        self._nets = nets
-        # The recipe's `transfer` asks of a state nothing but these networks.
-        self._run = jax.jit(
-            lambda nets, *poses: jnp.clip(algorithm.transfer(_state(step, nets), *poses), -1, 1)
-        )
+        self.step, self.config = step, config
+        self.parameters = sum(x.size for x in jax.tree.leaves([net.params for net in nets.values()]))
+        if transfers:
+            # The recipe's `transfer` asks of a state nothing but these networks.
+            run = jax.jit(lambda nets, *of: jnp.clip(algorithm.transfer(_state(step, nets), *of), -1, 1))
+            self._run = functools.partial(run, nets)
+        else:
+            self._run = projection.Projector(algorithm, nets["generator"], step, stage)
 
     def __call__(self, sources: Sequence["Source"], poses: np.ndarray) -> np.ndarray:
         """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`."""
         images = np.stack([s.image if self.rgba else s.image[..., :3] for s in sources])
         own = np.stack([s.points for s in sources])
         images, own = (np.broadcast_to(a, (len(poses), *a.shape)) for a in (images, own))
-        out = self._run(self._nets, images.astype(np.float32) / 127.5 - 1, own, poses)
+        return self.each(images, own, poses)
+
+    def each(self, images: np.ndarray, own: np.ndarray, poses: np.ndarray) -> np.ndarray:
+        """(b, h, w, 3 or 4) uint8 of characters, each in a pose of its own.
+
+        Args:
+          images: (b, n, h, w, 3 or 4) uint8, n sources of each, with a mask if `rgba`.
+          own: (b, n, k, 3) joints in their pixels.
+          poses: (b, k, 3).
+        """
+        out = self._run(images.astype(np.float32) / 127.5 - 1, own, poses)
         return np.asarray((out + 1) * 127.5 + 0.5).astype(np.uint8)
 
 
@@ -102,7 +122,8 @@ class Cut:
     Attributes:
       picture: (h, w, 3 or 4) uint8, as it was read.
       image: (h, w, 4) uint8, the figure before white, and its mask.
-      points: (k, 3) joints of the network's skeleton, in these pixels.
+      points: (k, 3) joints, in these pixels.
+      skeleton: of the joints, the network's.
       figure: where it is, and how it was told from the background.
       remarks: what one should know of it.
       factor: by which `picture` is smaller than the file's.
@@ -111,6 +132,7 @@ class Cut:
     picture: np.ndarray
     image: np.ndarray
     points: np.ndarray
+    skeleton: Skeleton
     figure: figures.Figure
     remarks: tuple[str, ...] = ()
     factor: int = 1
@@ -165,7 +187,7 @@ def cut(
         what = "not found in it" if given is None else "not among the joints given for it"
         remarks += (f"{what}: {', '.join(missing)}",)
     image = np.concatenate(_cut_out(seen.image, figure), -1)
-    return Cut(seen.image, image, points, figure, remarks, seen.factor)
+    return Cut(seen.image, image, points, model.skeleton, figure, remarks, seen.factor)
 
 
 def placed(cut: Cut, model: Model, zoom: float = 1.0) -> Source:
