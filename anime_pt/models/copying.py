@@ -1,17 +1,19 @@
 """A copy path for pose transfer: pixels of the source, moved to the target's pose, beside painted ones.
 
 A network that paints everything must redraw the pattern of a costume from its codes; one that copies carries
-it. Every pixel of the target moves as a mixture of its joints does, which a network chooses: the sparse and
+it. Every pixel of the target moves as a mixture of its limbs does, which a network chooses: the sparse and
 dense motions of Siarohin et al., "First order motion model for image animation" (NeurIPS 2019), with given
 keypoints in place of learnt ones, and a free residual; what cannot be copied is painted, by a soft mask, as
 there and in Ren et al., "Deep image spatial transformation for person image generation" (CVPR 2020).
 
-What differs: at first, before anything is learnt, every pixel moves with its nearest joints, since a sampled
-picture gives a gradient over one pixel only, and so finds no motion that is far off. Joints are read from the
+What differs: motions are those of limbs, which turn what is beside them and stretch what lies along them; and
+at first, before anything is learnt, every pixel moves with its nearest limb, since a sampled picture gives a
+gradient over one pixel only, and so finds no motion that is far off. Joints are read from the
 pose maps, and need no other input. Several sources compete for every pixel with each other and with the
 painting; their order does not matter.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -21,10 +23,12 @@ from jaxtyping import Array, Bool, Float
 
 from anime_pt.models import layers
 
-# How far a joint moves the pixels around it, at first, in heights of the picture; three times as far, pixels
-# are background as much as figure.
-_REACH = 0.1
-_BACKGROUND = -4.5
+# How much nearer a limb must be to move a pixel alone, at first, in heights of the picture; five times as far
+# from all of them, pixels are background as much as figure.
+_REACH = 0.05
+_BACKGROUND = -12.5
+# Limbs of this length, likewise, turn half of what they seem to: the direction of short ones is chance.
+_SHORT = 0.04
 
 
 class Copied(NamedTuple):
@@ -47,14 +51,23 @@ class CopyPath(nnx.Module):
     Args:
       code: channels of the codes in the target's pose, at a fraction of the picture's size.
       features: channels of what the picture is painted from.
-      keypoints: channels of a pose map.
+      limbs: pairs of joints, by their channels in a pose map; the same one twice stands for a joint alone.
       image_channels: of the picture.
       rngs: for the initial values; not kept.
     """
 
-    def __init__(self, code: int, features: int, keypoints: int, image_channels: int, *, rngs: nnx.Rngs):
-        # One motion for each joint, one for the background; a residual of two numbers; trust.
-        self.motion = layers.Conv(code, keypoints + 4, rngs=rngs)
+    def __init__(
+        self,
+        code: int,
+        features: int,
+        limbs: Sequence[tuple[int, int]],
+        image_channels: int,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.limbs = tuple((int(a), int(b)) for a, b in limbs)
+        # One motion for each limb, one for the background; a residual of two numbers; trust.
+        self.motion = layers.Conv(code, len(self.limbs) + 4, rngs=rngs)
         self.motion.kernel = nnx.Param(jnp.zeros(self.motion.kernel.shape))
         self.motion.bias = nnx.Param(jnp.zeros(self.motion.bias.shape))
         self.hidden = layers.Conv(features + 2 * image_channels, 32, 1, rngs=rngs)
@@ -78,11 +91,11 @@ class CopyPath(nnx.Module):
           source, source_pose, target_pose: as the generator has them.
         """
         b, n, h, w, c = source.shape
-        k, (rows, columns) = target_pose.shape[-1], code.shape[2:4]
-        out = self.motion(code.reshape(-1, *code.shape[2:])).reshape(b, n, rows, columns, k + 4)
-        flow = _flow(out[..., : k + 3], source_pose, target_pose)
+        rows, columns = code.shape[2:4]
+        out = self.motion(code.reshape(-1, *code.shape[2:])).reshape(b, n, rows, columns, -1)
+        flow = _flow(out[..., :-1], source_pose, target_pose, self.limbs)
         # Up to full size, pixel centres in their places.
-        rough = jnp.concatenate([flow, out[..., k + 3 :]], axis=-1)
+        rough = jnp.concatenate([flow, out[..., -1:]], axis=-1)
         rough = jax.image.resize(rough, (b, n, h, w, 3), "linear")
         places = _centres(h, w) + rough[..., :2]
         warped = layers.sample(source.reshape(-1, h, w, c), places.reshape(-1, h, w, 2)).reshape(source.shape)
@@ -96,29 +109,47 @@ class CopyPath(nnx.Module):
 
 
 def _flow(
-    motion: Float[Array, "b n h2 w2 k3"],
+    motion: Float[Array, "b n h2 w2 l3"],
     source_pose: Float[Array, "b n h w k"],
     target_pose: Float[Array, "b h w k"],
+    limbs: tuple[tuple[int, int], ...],
 ) -> Float[Array, "b n h2 w2 2"]:
     """Where in a source, seen from the same place in the target, pixels are: x, y in pixels.
 
     Args:
-      motion: logits of joints and background, beside what nearness gives; then the residual in cells.
+      motion: logits of limbs and background, beside what nearness gives; then the residual in cells.
       source_pose, target_pose: maps.
+      limbs: of their joints.
     """
-    h, w, k = target_pose.shape[1:]
+    h, w = target_pose.shape[1:3]
     rows, columns = motion.shape[2:4]
     cell = jnp.array([w / columns, h / rows], motion.dtype)
-    target, in_target = joints(target_pose)
-    source, in_source = joints(source_pose)
-    moves = jnp.where((in_source & in_target[:, None])[..., None], source - target[:, None], 0)
-    away = (_centres(rows, columns) * cell)[:, :, None] - target[:, None, None]
-    near = -jnp.sum(jnp.square(away), axis=-1) / (2 * (_REACH * h) ** 2)
-    known = (in_source & in_target[:, None])[:, :, None, None]
-    logits = jnp.where(known, near[:, None] + motion[..., :k], -1e9)
-    logits = jnp.concatenate([logits, _BACKGROUND + motion[..., k : k + 1]], axis=-1)
-    weights = jax.nn.softmax(logits, axis=-1)[..., :k]
-    return jnp.einsum("bnhwk,bnkd->bnhwd", weights, moves) + motion[..., k + 1 :] * cell
+    places = (_centres(rows, columns) * cell).astype(motion.dtype)[:, :, None]
+    (target, seen), (source, there) = joints(target_pose), joints(source_pose)
+    first, last = jnp.array(limbs).T
+    known = seen[:, None, first] & seen[:, None, last] & there[:, :, first] & there[:, :, last]
+
+    # The point of a limb that is nearest to a pixel, and from there to the pixel.
+    start, along = target[:, first], target[:, last] - target[:, first]
+    share = jnp.einsum("bhwld,bld->bhwl", places - start[:, None, None], along)
+    share = jnp.clip(share / jnp.maximum(jnp.sum(along * along, -1), 1e-3)[:, None, None], 0, 1)[..., None]
+    beside = places - (start[:, None, None] + share * along[:, None, None])
+    # The same in the source, where the limb has another length and direction.
+    ahead = source[:, :, last] - source[:, :, first]
+    cosine = jnp.einsum("bnld,bld->bnl", ahead, along) + (_SHORT * h) ** 2
+    sine = ahead[..., 1] * along[:, None, :, 0] - ahead[..., 0] * along[:, None, :, 1]
+    scale = jnp.sqrt(cosine**2 + sine**2 + 1e-6)
+    cosine, sine = (value[:, :, None, None] / scale[:, :, None, None] for value in (cosine, sine))
+    x, y = beside[:, None, ..., 0], beside[:, None, ..., 1]
+    turned = jnp.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+    there = source[:, :, first][:, :, None, None] + share[:, None] * ahead[:, :, None, None] + turned
+    moves = jnp.where(known[:, :, None, None, :, None], there - places, 0)
+
+    near = -jnp.sum(jnp.square(beside), axis=-1) / (2 * (_REACH * h) ** 2)
+    logits = jnp.where(known[:, :, None, None], near[:, None] + motion[..., :-3], -1e9)
+    logits = jnp.concatenate([logits, _BACKGROUND + motion[..., -3:-2]], axis=-1)
+    weights = jax.nn.softmax(logits, axis=-1)[..., :-1]
+    return jnp.einsum("bnhwl,bnhwld->bnhwd", weights, moves) + motion[..., -2:] * cell
 
 
 def joints(pose: Float[Array, "*b h w k"]) -> tuple[Float[Array, "*b k 2"], Bool[Array, "*b k"]]:

@@ -19,6 +19,7 @@ parameters where they are off:
   `models/copying.py`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -135,7 +136,7 @@ class Generator(nnx.Module):
       image_channels: 3, or 4 with a mask.
       dropout: share of features left out within blocks in training.
       fusion: how several sources become one: "mean" or "attention".
-      copy: whether there is a copy path.
+      copy: limbs, as pairs of a pose map's channels, for a copy path; without any there is none.
       rngs: for the initial values, the code's: kernels N(0, 0.02), scales N(1, 0.02); not kept.
 
     Raises:
@@ -152,7 +153,7 @@ class Generator(nnx.Module):
         image_channels: int = 3,
         dropout: float = 0.5,
         fusion: str = "mean",
-        copy: bool = False,
+        copy: Sequence[tuple[int, int]] = (),
         rngs: nnx.Rngs,
     ):
         _check("norm", norm, NORMS)
@@ -171,7 +172,7 @@ class Generator(nnx.Module):
         self.dropout = dropout
         # Options come last, so that they leave the initial values of the rest alone.
         self.score = layers.Conv(features, 1, rngs=rngs) if fusion == "attention" else None
-        self.copy = copying.CopyPath(features, ngf, keypoints, image_channels, rngs=rngs) if copy else None
+        self.copy = copying.CopyPath(features, ngf, copy, image_channels, rngs=rngs) if len(copy) else None
 
     def __call__(
         self,

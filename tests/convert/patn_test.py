@@ -175,7 +175,7 @@ def test_starting_from_a_file_of_other_keypoints_and_channels():
     jax.tree.map(
         np.testing.assert_array_equal, (net.params, net.stats), convert.load_generator(generator_file())
     )
-    options = dict(keypoints=5, image_channels=4, fusion="attention", copy=True, blocks=3)
+    options = dict(keypoints=5, image_channels=4, fusion="attention", copy=((0, 1), (1, 2)), blocks=3)
     net, kept = convert.start_generator(create(**options), generator_file())
     for path, value in (*flat({"params": net.params}).items(), *flat({"stats": net.stats}).items()):
         assert (np.max(value) < 0) == (path in kept), path

@@ -87,7 +87,7 @@ def test_initial_values():
 def test_options_leave_the_rest_alone():
     """They add parameters of their own, and the others start from the same values."""
     plain = leaves(generator(blocks=0).params)
-    more = leaves(generator(blocks=0, fusion="attention", copy=True).params)
+    more = leaves(generator(blocks=0, fusion="attention", copy=((0, 1), (1, 2))).params)
     assert {name.split("/")[0] for name in more.keys() - plain.keys()} == {"score", "copy"}
     for name, value in plain.items():
         np.testing.assert_array_equal(more[name], value, err_msg=name)
@@ -109,7 +109,7 @@ def test_training_moves_statistics_and_drops_features():
         assert not np.array_equal(before[name], new), name
 
 
-@pytest.fixture(scope="module", params=[{}, {"fusion": "attention"}, {"copy": True}], ids=str)
+@pytest.fixture(scope="module", params=[{}, {"fusion": "attention"}, {"copy": ((0, 1), (1, 2))}], ids=str)
 def call(request):
     """A generator with an option, compiled for three sources."""
     net = filled(lambda: generator(**request.param))
@@ -139,7 +139,7 @@ def test_the_same_source_over_again_is_one():
 
 
 def test_a_fourth_channel():
-    net = jax.eval_shape(lambda: generator(image_channels=4, copy=True, dropout=0.0))
+    net = jax.eval_shape(lambda: generator(image_channels=4, copy=((0, 1), (1, 2)), dropout=0.0))
     out, _ = jax.eval_shape(lambda net, *x: net(*x, train=True), net, *inputs(channels=4))
     assert out.shape == (2, *SIZE, 4)
 
