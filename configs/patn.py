@@ -23,7 +23,7 @@ import ml_collections
 
 from anime_pt import arguments
 
-FORMS = ("mmd", "market", "deepfashion", "demo")
+FORMS = ("mmd", "market", "deepfashion", "demo", "benchmark")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -34,8 +34,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if len(asked) > 1:
         raise ValueError(f"config arguments {' and '.join(asked)}: use one of them")
     form = asked[0] if asked else "mmd"
-    market, demo, published = form == "market", form == "demo", form in ("market", "deepfashion")
-    pick = lambda **of: of.get(form, of["mmd"])
+    market, benchmark, published = form == "market", form == "benchmark", form in ("market", "deepfashion")
+    demo = form in ("demo", "benchmark")  # Both are small.
+    pick = lambda **of: of.get(form, of["demo"] if demo and "demo" in of else of["mmd"])
 
     config = ml_collections.ConfigDict()
     config.recipe = "patn"
@@ -57,7 +58,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.model.levels = 4 if demo else 5  # Of the U-Net.
 
     config.pose_map = ml_collections.ConfigDict({"kind": "gaussian"})  # Or impulse: single pixels.
-    config.pose_map.sigma = 2.5 if demo else 6.0  # Pixels.
+    config.pose_map.sigma = pick(mmd=6.0, demo=2.5, benchmark=3.0)  # Pixels.
 
     config.loss = ml_collections.ConfigDict()
     config.loss.adversarial = args.get("adversarial", "cross_entropy" if market else "least_squares")
@@ -71,10 +72,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.ema_decay = 0.995 if demo else 0.0  # 0: none.
 
     config.schedule = ml_collections.ConfigDict()
-    config.schedule.resolution = pick(mmd=(256, 192), market=(128, 64), deepfashion=(256, 176), demo=(96, 64))
-    config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, demo=8)
+    config.schedule.resolution = pick(
+        mmd=(256, 192), market=(128, 64), deepfashion=(256, 176), demo=(96, 64), benchmark=(128, 96)
+    )
+    config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
     config.schedule.pairs_per_epoch = 4_000 if not demo else 400
-    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=28))
+    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=18, benchmark=8))
     config.schedule.decay_epochs = 2 * epochs // 7
     config.schedule.keep_epochs = epochs - config.schedule.decay_epochs
 
@@ -85,18 +88,19 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     default = pick(
         mmd="mmd_pairs/procedural_256", market="market1501/full", deepfashion="deepfashion/crop_176"
     )
-    config.data.name = args.get("dataset", "unity_avatars/procedural_128" if demo else default)
+    small = "unity_avatars/benchmark_128" if benchmark else "unity_avatars/procedural_128"
+    config.data.name = args.get("dataset", small if demo else default)
     config.data.data_dir = ""  # TFDS's default.
     config.data.prepare = not published  # Build the dataset first if it is not there.
     config.data.train_split = "train"
     config.data.eval_split = "test" if published else "validation"  # People that training does not see.
-    config.data.poses = "all"  # Or seen: hold a fifth out, see data/held_out.py.
+    config.data.poses = "seen" if benchmark else "all"  # seen: a fifth is held out.
     config.data.part = args.get("part", "anime" if config.data.name.startswith("mmd_pairs/") else "")
     config.data.skeleton = "openpose_18" if config.data.part == "human" else config.skeleton  # The dataset's.
     config.data.sources = args.get("sources", 1)
     config.data.balance = "published" if published and "dataset" not in args else "characters"
     config.data.crop = "cover" if published else "figure"
-    config.data.zoom = 1.2 if demo else 1.0
+    config.data.zoom = pick(mmd=1.0, demo=1.2, benchmark=1.0)
     config.data.flip = False  # Mirror half of the pairs.
     config.data.flip_bug = False  # True: without exchanging left and right, as in the public code.
     config.data.eval_seed = 0  # Of the list of pairs to evaluate.
@@ -105,7 +109,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.prefetch = 8 if demo else 32
 
     every = -(-config.schedule.pairs_per_epoch // config.schedule.batch_size)
-    config.eval = ml_collections.ConfigDict({"every": every * (4 if demo else 10), "samples": 8})
+    config.eval = ml_collections.ConfigDict(
+        {"every": every * pick(mmd=10, demo=6, benchmark=4), "samples": 8}
+    )
     config.eval.batch_size = 16
     config.eval.examples = 128 if demo else 1_000
     config.eval.judged = False  # By networks too, as --mode=eval is. Of the files: anime_pt/judges/files.py.

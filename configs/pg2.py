@@ -24,7 +24,7 @@ import ml_collections
 
 from anime_pt import arguments
 
-FORMS = ("mmd", "market", "deepfashion", "demo")
+FORMS = ("mmd", "market", "deepfashion", "demo", "benchmark")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -38,8 +38,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if len(asked) > 1:
         raise ValueError(f"config arguments {' and '.join(asked)}: use one of them")
     form = asked[0] if asked else "mmd"
-    market, demo, published = form == "market", form == "demo", form in ("market", "deepfashion")
-    pick = lambda **of: of.get(form, of["mmd"])
+    market, benchmark, published = form == "market", form == "benchmark", form in ("market", "deepfashion")
+    demo = form in ("demo", "benchmark")  # Both are small.
+    pick = lambda **of: of.get(form, of["demo"] if demo and "demo" in of else of["mmd"])
 
     config = ml_collections.ConfigDict()
     config.recipe = "pg2"
@@ -62,28 +63,35 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.loss.lambda_l1 = 10.0 if market else 50.0
 
     config.schedule = ml_collections.ConfigDict()
-    config.schedule.resolution = pick(mmd=(256, 192), market=(128, 64), deepfashion=(256, 256), demo=(64, 48))
-    config.schedule.batch_size = pick(mmd=8, market=16, demo=8)
-    config.schedule.coarse_steps = args.get("coarse_steps", pick(mmd=30_000, market=22_000, demo=1_500))
-    config.schedule.refiner_steps = args.get("refiner_steps", pick(mmd=20_000, market=14_000, demo=700))
+    config.schedule.resolution = pick(
+        mmd=(256, 192), market=(128, 64), deepfashion=(256, 256), demo=(64, 48), benchmark=(128, 96)
+    )
+    config.schedule.batch_size = pick(mmd=8, market=16, benchmark=4)
+    config.schedule.coarse_steps = args.get(
+        "coarse_steps", pick(mmd=30_000, market=22_000, demo=1_500, benchmark=600)
+    )
+    config.schedule.refiner_steps = args.get(
+        "refiner_steps", pick(mmd=20_000, market=14_000, demo=700, benchmark=400)
+    )
 
     config.optimizer = ml_collections.ConfigDict({"b1": 0.5, "b2": 0.999, "eps": 1e-8})
     config.optimizer.learning_rate = 1e-3 if demo else 2e-5
 
     config.data = ml_collections.ConfigDict({"view": "pairs"})
     default = pick(mmd="mmd_pairs/procedural_256", market="market1501/full", deepfashion="deepfashion/full")
-    config.data.name = args.get("dataset", "unity_avatars/procedural_128" if demo else default)
+    small = "unity_avatars/benchmark_128" if benchmark else "unity_avatars/procedural_128"
+    config.data.name = args.get("dataset", small if demo else default)
     config.data.data_dir = ""  # TFDS's default.
     config.data.prepare = not published  # Build the dataset first if it is not there.
     config.data.train_split = "train"
     config.data.eval_split = "test" if published else "validation"  # People that training does not see.
-    config.data.poses = "all"  # Or seen: hold a fifth out, see data/held_out.py.
+    config.data.poses = "seen" if benchmark else "all"  # seen: a fifth is held out.
     config.data.part = args.get("part", "anime" if config.data.name.startswith("mmd_pairs/") else "")
     config.data.skeleton = "openpose_18" if config.data.part == "human" else config.skeleton  # The dataset's.
     config.data.sources = args.get("sources", 1)
     config.data.balance = "published" if published and "dataset" not in args else "characters"
     config.data.crop = "cover" if published else "figure"
-    config.data.zoom = 1.2 if demo else 1.0
+    config.data.zoom = pick(mmd=1.0, demo=1.2, benchmark=1.0)
     config.data.flip = False  # Mirror half of the pairs.
     config.data.eval_seed = 0  # Of the list of pairs to evaluate.
     config.data.threads = 2 if demo else 8
