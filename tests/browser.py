@@ -90,7 +90,8 @@ class Browser:
         self.drag((x, y), (x, y))
 
     def middle(self, selector: str) -> tuple[float, float]:
-        """Where an element is in the window."""
+        """Where an element is in the window, which is scrolled to it."""
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoViewIfNeeded()")
         at = f"(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector({json.dumps(selector)})"
         return tuple(self.evaluate(at + ".getBoundingClientRect())"))
 

@@ -1,7 +1,9 @@
 """Sprite sheets: the frames of a clip in one PNG, row by row, and a JSON beside it that says where.
 
 walk.sheet.png, walk.sheet.json: {"image": "walk.sheet.png", "width", "height", "cell_width", "cell_height",
-"columns", "rows", "frames", "fps"}; frame i is in column i % columns of row i // columns.
+"columns", "rows", "frames", "fps"}; frame i is in column i % columns of row i // columns. Where the feet of
+a figure stand at the same place of every cell, "anchor": {"x", "y"} says where, in pixels from the top left
+of the cell, and "pivot" as a share of it from the bottom left, as Unity counts.
 """
 
 import math
@@ -40,8 +42,19 @@ def description_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_suffix(".json")
 
 
-def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def write(
+    path: pathlib.Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction,
+    anchor: tuple[float, float] | None = None,
+) -> None:
     """Writes (h, w, 3 or 4) uint8 frames, all of one shape, as a sheet and its JSON.
+
+    Args:
+      path: of the sheet.
+      frames: its cells.
+      fps: frames per second.
+      anchor: x and y of where the figure stands, in pixels of a cell.
 
     Raises:
       ValueError: too large, see `grid`.
@@ -67,5 +80,9 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction) -> No
         "frames": len(cells),
         "fps": float(fps),
     }
+    if anchor is not None:
+        x, y = anchor
+        description["anchor"] = {"x": round(x, 2), "y": round(y, 2)}
+        description["pivot"] = {"x": round(x / width, 4), "y": round(1 - y / height, 4)}
     stills.save(path, sheet)
     files.save_json(description_path(path), description)
