@@ -29,6 +29,9 @@ _ALL = tuple(limb for group in _GROUPS for limb in group)
 _VISIBLE = 0.1
 # The neck goes with the trunk by this share, with the head by the rest.
 _WITH_TRUNK = 0.6
+# Seconds to either side of a reference frame, and trunks by which joints may move there, over which it is
+# averaged.
+_HOLDS, _STILL = 0.15, 0.04
 # Seconds over which a centred figure may sway.
 _SWAY = 0.25
 
@@ -173,7 +176,8 @@ def _measured(
         theirs, frame = reference, None
     elif 0 <= reference < len(face):
         frame = reference
-        theirs = proportions.of_picture(driver.keypoints[frame], driver.skeleton, f"reference frame {frame}")
+        shown = driver.keypoints[frame] if same_pose else _held(driver, frame)
+        theirs = proportions.of_picture(shown, driver.skeleton, f"reference frame {frame}")
     else:
         raise ValueError(f"there is no reference frame {reference}: the clip has 0 to {len(face) - 1}")
     if theirs.head is None:
@@ -198,6 +202,28 @@ def _measured(
                 f"{limb}: much longer in the clip than in frame {frame}, is the driver outstretched?"
             )
     return character, theirs, head, doubts
+
+
+def _held(driver: PoseSequence, frame: int) -> np.ndarray:
+    """(k, 3) joints of a frame, the mean over those around in which the driver holds still: jitter goes."""
+    points = driver.keypoints.astype(np.float64)
+    of = proportions.joints(points[frame : frame + 1, :, :2], driver.skeleton)
+    if not {"neck", "left_hip", "right_hip"} <= set(of):
+        return driver.keypoints[frame]
+    trunk = float(np.linalg.norm(of["neck"] - middle(of, "hip")))
+    far = np.linalg.norm(points[..., :2] - points[frame, :, :2], axis=-1)
+    # Joints that are unknown in either frame say nothing.
+    still = ~(np.nan_to_num(far).max(1) > _STILL * trunk) & (trunk > 0)
+    reach = max(1, round(_HOLDS * driver.fps))
+    start, stop = frame, frame + 1
+    while start > max(frame - reach, 0) and still[start - 1]:
+        start -= 1
+    while stop < min(frame + reach + 1, len(points)) and still[stop]:
+        stop += 1
+    out = points[frame].copy()
+    known = np.isfinite(out[:, :2]).all(1)
+    out[known, :2] = np.nanmean(points[start:stop, known, :2], 0)
+    return out
 
 
 def _filled(given: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:

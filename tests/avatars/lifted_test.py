@@ -63,7 +63,9 @@ def test_a_walk_comes_back():
     way = true[-1] - true[0]
     assert np.linalg.norm(way) > 0.3
     far = (hips - hips[0]) - (true - true[0])
-    assert np.abs(far[:, 0]).max() < 0.08 and np.abs(far[:, 2]).max() < 0.25 and np.abs(far[:, 1]).max() < 0.06
+    assert (
+        np.abs(far[:, 0]).max() < 0.08 and np.abs(far[:, 2]).max() < 0.25 and np.abs(far[:, 1]).max() < 0.06
+    )
     # Standing feet stay, on the floor.
     feet = np.stack([made.recording.positions()[side + "Foot"] for side in ("left", "right")], 1)
     assert made.stands.max() > 0.9

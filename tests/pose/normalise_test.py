@@ -444,3 +444,19 @@ def test_feet_stand_in_spite_of_jitter():
     # Of a foot that moves, it does not make one that stands.
     noisy[:, 0, 0] += 3.0 * np.arange(60)
     assert contacts.find(noisy, 90.0, 30.0)[:, 0].max() == 0
+
+
+def test_jitter_of_a_driver_who_holds_still_is_averaged():
+    who = truth.body(6.5, *truth.BODIES[6.5])
+    held = np.repeat(truth.seen(truth.outstretched(who), truth.view(who, 0))[None], 9, 0)
+    noisy = held + np.float32(np.random.default_rng(0).normal(0, 0.4, held.shape) * [1, 1, 0])
+    figure = proportions.of_picture(rest(6.5), AVATAR_20)
+    worst = lambda ratio: max(abs(ratio[limb] - 1) for limb in truth.true_ratios(who, who))
+    one, _ = normalise.ratios(figure, proportions.of_picture(noisy[4], AVATAR_20))
+    made = normalise.normalise(PoseSequence(noisy, AVATAR_20, SIZE), figure, SIZE, 4)
+    assert worst(made.ratios) < 0.5 * worst(one)
+    # Frames in which it moves say nothing of it, however near they are.
+    noisy[5:, :, 0] += 20
+    noisy[:4, AVATAR_20.index("left_wrist"), 1] -= 20
+    made = normalise.normalise(PoseSequence(noisy, AVATAR_20, SIZE), figure, SIZE, 4)
+    assert worst(made.ratios) == pytest.approx(worst(one), abs=1e-5)
