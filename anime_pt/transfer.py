@@ -8,6 +8,9 @@ given several times, for pictures of the same character. `--pose` is a picture o
 wanted, drawn as the character is, or a file of joints (the project's own, OpenPose's, COCO's, PATN's). The
 pose is brought to the character's size, and stands where figures stand.
 
+`--workdir` is a run of configs/patn.py, configs/pg2.py or configs/psgan.py. PSGAN takes no source: the latent
+that draws it is looked for, which takes longer.
+
 Exit status: 0, or 1 after an error, with one line that says what to do; then nothing is written. Lines on
 stderr that begin with "warning: " tell what was not found, and what it means for the result.
 """
@@ -70,7 +73,8 @@ def main(_: Sequence[str]) -> None:
 
     framed = []
     for path in sources:
-        framed.append(transfer.source(path, model, finder, _THRESHOLD.value))
+        detail = framed[0].detail if framed else None
+        framed.append(transfer.source(path, model, finder, _THRESHOLD.value, detail=detail))
         for remark in framed[-1].remarks:
             warn(path, remark)
     if wanted.suffix.lower() in pictures.STILL:

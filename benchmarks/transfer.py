@@ -12,6 +12,7 @@ what they make is brought back: `resized` says from what.
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -136,7 +137,14 @@ class Resized:
         self._back = affine.invert(self._there)
         self._same = bool(np.allclose(self._there, affine.identity())) and tuple(model.size) == tuple(size)
         self.words = "" if self._same else f"in {'x'.join(map(str, model.size))}"
-        if abs(scale - 1) > 1e-6:
+        # Larger pictures than its own are given to a network that copies pixels from them.
+        whole = [have / own for have, own in zip(size, model.size, strict=True)]
+        plain = affine.scale(1 / whole[0])
+        self._fine = model.copies and whole[0] in range(2, 9) and np.allclose(self._there, plain)
+        self._fine = bool(self._fine and whole[0] == whole[1])
+        if self._fine:
+            self.words += f", pixels copied from {'x'.join(map(str, size))}"
+        elif abs(scale - 1) > 1e-6:
             self.words += f", enlarged {1 / scale:.3g} times"
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -148,6 +156,7 @@ class Resized:
         own, poses = batch["source_keypoints"], batch["target_keypoints"]
         if model.rgba:
             images = np.concatenate([images, batch["source_mask"]], -1)
+        fine = (images,) if self._fine else ()
         white = (255, 255, 255, 0)[: images.shape[-1]]
         if not self._same:
             n = images.shape[1]
@@ -158,8 +167,9 @@ class Resized:
         convert = lambda points: sequences.convert(
             points.reshape(-1, *points.shape[-2:]), skeletons.named(SKELETON), model.skeleton
         ).reshape(*points.shape[:-2], len(model.skeleton), 3)
-        out = model.each(images, convert(own).astype(np.float32), convert(poses).astype(np.float32))
-        if not self._same:
+        own, poses = (convert(points).astype(np.float32) for points in (own, poses))
+        out = model.each(images, own, poses, *fine)
+        if not self._same and not self._fine:
             white = (255, 255, 255, 0)[: out.shape[-1]]
             out = np.stack([crops.warp(i, self._back, self._size, white) for i in out])
         return out
@@ -168,6 +178,26 @@ class Resized:
 def copied(batch: Mapping[str, np.ndarray]) -> np.ndarray:
     """The (first) source itself: what a network that transfers nothing would make."""
     return batch["source_image"][:, 0]
+
+
+def before_white(images: np.ndarray) -> np.ndarray:
+    """(..., 3 or 4) uint8: colours of half transparent pixels as all others are, a mask as it is."""
+    if images.shape[-1] == 3:
+        return images
+    share = images[..., 3:] / 255
+    return np.concatenate([images[..., :3] * share + 255 * (1 - share) + 0.5, images[..., 3:]], -1).astype(
+        np.uint8
+    )
+
+
+@functools.cache
+def _measure() -> Callable[..., dict[str, Any]]:
+    import jax
+
+    from anime_pt.metrics import transfer
+    from anime_pt.pose import skeletons
+
+    return jax.jit(lambda *arrays: transfer.measure(*arrays, skeletons.named(SKELETON)))
 
 
 def measured(
@@ -184,21 +214,16 @@ def measured(
     """
     import jax
 
-    from anime_pt.metrics import transfer
     from anime_pt.pose import draw, skeletons
 
     skeleton = skeletons.named(SKELETON)
     unit = lambda images: images.astype(np.float32) / 127.5 - 1
-    measure = jax.jit(lambda *arrays: transfer.measure(*arrays, skeleton))
+    measure = _measure()
     totals: dict[str, tuple[float, float]] = {}
     kept: dict[str, list[np.ndarray]] = {}
     for batch, count in batches_of(listed):
         made, target, source = network(batch), batch["target_image"], copied(batch)
-        if made.shape[-1] == 4:
-            # A result of its own may be half transparent; all the others are before white.
-            share = made[..., 3:] / 255
-            made = np.concatenate([made[..., :3] * share + 255 * (1 - share) + 0.5, made[..., 3:]], -1)
-            made = made.astype(np.uint8)
+        made = before_white(made)
         arrays = {k: batch[k] for k in ("target_keypoints", "target_mask") if k in batch}
         found = jax.device_get(measure(unit(made), unit(target), unit(source), arrays))
         for name, value in found.items():
@@ -306,9 +331,11 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         out += ["", f"**{LISTS[of].title}**, {size}; {'; '.join(prints)}", ""]
         arrows = (f"{c} {'↑' if more else '↓'}" for c, (_, more) in columns.items())
         out += [_line(("row", *arrows)), "|" + "---|" * (len(columns) + 1)]
-        best = some[-1] | {f"eval/{m}": some[-1].get(f"eval/{m}/target") for m, _ in columns.values()}
-        if any(best[f"eval/{m}"] is not None for m, _ in columns.values()):
-            out.append(_line(("the true pictures", *_cells(best, columns))))
+        # Every line has the same ones, if it was judged.
+        of_true = [(f"eval/{m}", f"eval/{m}/target") for m, _ in columns.values()]
+        true = {name: line[part] for line in some for name, part in of_true if part in line}
+        if true:
+            out.append(_line(("the true pictures", *_cells(true, columns))))
         out += [_line((line["row"] + _mark(line), *_cells(line, columns))) for line in some]
     if any(_mark(line) for line in rows.values()):
         out += ["", "† Its training may have seen these characters, or these poses."]

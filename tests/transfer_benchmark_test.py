@@ -80,16 +80,16 @@ def test_judges_get_every_pair_once(rows, listed):
     np.testing.assert_array_equal(told["source"], told["generated"])
 
 
-def network(size, skeleton=AVATAR_20, zoom=1.0, rgba=False):
+def network(size, skeleton=AVATAR_20, zoom=1.0, rgba=False, copies=False):
     """Gives back what it is given, and keeps it."""
     model = types.SimpleNamespace(size=size, skeleton=skeleton, rgba=rgba, given=[])
     model.frame = framing.Frame.of({"zoom": zoom}, size)
 
-    def each(images, own, poses):
+    def each(images, own, poses, *fine):
         model.given.append((images, own, poses))
-        return images[:, 0]
+        return (*fine, images)[0][:, 0]
 
-    model.each = each
+    model.copies, model.each = copies, each
     return model
 
 
@@ -124,6 +124,20 @@ def test_networks_of_other_sizes_get_the_pictures_in_theirs(listed, size, words,
         assert (images[..., :shift, :] == 255).all() and (images[..., -shift:, :] == 255).all()
 
 
+@pytest.mark.parametrize("zoom", [1.0, 1.2])
+def test_a_network_that_copies_gets_the_larger_pictures_too(listed, zoom):
+    """If they are framed as its own are; what it makes is not enlarged then."""
+    batch, model = batch_of(listed), network((16, 12), zoom=zoom, copies=True)
+    resized = transfer.Resized(model, SIZE)
+    out = resized(batch)
+    assert model.given[0][0].shape == (16, 1, 16, 12, 3)
+    if zoom == 1:
+        assert resized.words == "in 16x12, pixels copied from 32x24"
+        np.testing.assert_array_equal(out, batch["source_image"][:, 0])
+    else:
+        assert "enlarged 1.67 times" in resized.words and out.shape == (16, *SIZE, 3)
+
+
 def test_networks_of_other_joints_and_with_masks(listed):
     batch, model = batch_of(listed), network((16, 12), OPENPOSE_18, zoom=1.2, rgba=True)
     resized = transfer.Resized(model, SIZE)
@@ -136,15 +150,11 @@ def test_networks_of_other_joints_and_with_masks(listed):
     np.testing.assert_allclose(poses[:, 0, 0], (nose[:, 0] - 12) * 0.6 + 6, atol=1e-4)
 
 
-def test_half_transparent_results_stand_before_white(listed):
-    def network(batch):
-        image = np.zeros((*batch["target_image"].shape[:3], 4), np.uint8)
-        image[..., 3] = 128
-        return image
-
-    metrics, columns = transfer.measured(network, Listed(4))
-    np.testing.assert_allclose(columns[3], 127 / 127.5 - 1, atol=0.01)
-    assert "eval/mask_iou" in metrics
+def test_half_transparent_results_stand_before_white():
+    images = np.uint8([[[[0, 100, 255, 128], [9, 9, 9, 255], [9, 9, 9, 0]]]])
+    seen = [[127, 177, 255, 128], [9, 9, 9, 255], [255, 255, 255, 0]]
+    np.testing.assert_array_equal(transfer.before_white(images)[0, 0], seen)
+    np.testing.assert_array_equal(transfer.before_white(images[..., :3]), images[..., :3])
 
 
 def run_of(tmp_path, **data):

@@ -22,8 +22,6 @@ from jaxtyping import Array, Float
 from anime_pt import perceptual
 from anime_pt.state import Net
 
-# Characters whose latents are fitted at once; more would take memory without gaining time.
-_AT_ONCE = 4
 # Weight of the package's perceptual loss beside the mean absolute difference; 0 does without.
 PERCEPTUAL = 1.0
 
@@ -73,18 +71,16 @@ class Projector:
         def draw(nets, latents, keypoints):
             return algorithm.generate(nets[0], latents, keypoints, step, stage)
 
-        def distances(nets, latents: Float[Array, "c s z"], images, keypoints) -> Float[Array, "c s"]:
-            c, s, _ = latents.shape
-            n = images.shape[1]
-            # Every beginning draws all pictures of its character.
-            repeated = lambda a: jnp.broadcast_to(a[:, None], (c, s, *a.shape[1:])).reshape(-1, *a.shape[2:])
-            drawn = draw(nets, jnp.repeat(latents.reshape(c * s, -1), n, 0), repeated(keypoints))
-            wanted = repeated(images)
+        def distances(nets, latents: Float[Array, "s z"], images, keypoints) -> Float[Array, " s"]:
+            starts, count = len(latents), len(images)
+            # Every beginning draws all pictures of the character.
+            drawn = draw(nets, jnp.repeat(latents, count, 0), jnp.tile(keypoints, (starts, 1, 1)))
+            wanted = jnp.tile(images, (starts, 1, 1, 1))
             apart = jnp.abs(drawn - wanted).mean((1, 2, 3))
             if weight:
                 one = lambda a, b: perceptual.loss(nets[1], a[None], b[None])
                 apart += weight * jax.vmap(one)(drawn, wanted)
-            return apart.reshape(c, s, n).mean(-1)
+            return apart.reshape(starts, count).mean(-1)
 
         def descend(nets, latents, state, images, keypoints):
             grads = jax.grad(lambda z: distances(nets, z, images, keypoints).sum())(latents)
@@ -123,23 +119,17 @@ class Projector:
         names = [
             hashlib.sha256(a.tobytes() + b.tobytes()).hexdigest() for a, b in zip(images, own, strict=True)
         ]
-        first = {name: i for i, name in reversed(list(enumerate(names))) if name not in self._known}
-        new = sorted(first.values())
-        size = min(_AT_ONCE, max(len(new), 1))
-        for start in range(0, len(new), size):
-            some = new[start : start + size]
-            padded = some + some[-1:] * (size - len(some))  # Another number would compile again.
-            found = self._fitted(images[padded], own[padded])
-            self._known |= {names[i]: z for i, z in zip(some, found, strict=False)}
+        for name, pictures, points in zip(names, images, own, strict=True):
+            # One after another: more at once would be another program, and end elsewhere.
+            if name not in self._known:
+                self._known[name] = self._fitted(pictures, points)
         return np.stack([self._known[name] for name in names])
 
-    def _fitted(self, images: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """(c, z) of (c, n, ...)."""
-        shape = (self._starts, self._size)
-        begin = jax.random.normal(jax.random.key(self._seed), shape)  # The same ones for all.
-        latents = jnp.broadcast_to(begin, (len(images), *shape))
+    def _fitted(self, images: Float[np.ndarray, "n h w 3"], own: Float[np.ndarray, "n k 3"]) -> np.ndarray:
+        """(z,) of one character."""
+        latents = jax.random.normal(jax.random.key(self._seed), (self._starts, self._size))
         state = self._tx.init(latents)
         for _ in range(self._iterations):
             latents, state = self._descend(latents, state, images, own)
-        best = np.asarray(self._distances(latents, images, own)).argmin(1)
-        return np.asarray(latents)[np.arange(len(images)), best]
+        best = np.asarray(self._distances(latents, images, own)).argmin()
+        return np.asarray(latents)[best]
