@@ -157,6 +157,18 @@ def test_run_without_notes_prints_json_alone(config, tmp_path, monkeypatch, caps
     assert printed["eval/total"] == "nan" and "notes" not in printed
 
 
+@pytest.mark.parametrize("watching", [False, True])
+def test_one_checkpoint_is_judged_and_those_of_a_watched_run_if_asked_for(
+    config, tmp_path, monkeypatch, watching
+):
+    config.eval.judged = False
+    asked = []
+    monkeypatch.setattr(evaluate.recipe, "make", lambda c: asked.append(c.eval.judged) or Counting())
+    monkeypatch.setattr(Checkpoints, "of_run", lambda *_: Stored())
+    evaluate.run(config, tmp_path, watching=watching)
+    assert asked == [not watching] and not config.eval.judged
+
+
 class Stored:
     """Stands in for a run's checkpoints: one, of step 5."""
 
@@ -165,6 +177,8 @@ class Stored:
 
     def __exit__(self, *_):
         pass
+
+    latest_step = 5
 
     def find(self, step):
         return 5

@@ -1,8 +1,11 @@
 """Is the figure in the pose that was asked for? Joints are found in pictures as in any other picture."""
 
-import jax.numpy as jnp
+import contextlib
+import functools
+
+import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from anime_pt.judges import batches
 from anime_pt.metrics import pose
@@ -68,14 +71,22 @@ def scores(
     """
     known = np.isfinite(sequences.convert(np.zeros((1, len(have), 3), np.float32), have, skeleton)[0, :, 0])
     limbs = np.isin(skeleton.keypoints, pose.lip_groups(skeleton)[""])
-    found = jnp.asarray(sequences.convert(found, have, skeleton))
+    out = {}
+    for name, marks in _marks(sequences.convert(found, have, skeleton), truth, skeleton=skeleton).items():
+        correct, counted = (np.asarray(x) for x in marks)
+        counted = counted & known & (limbs if name == "pckh_lip" else True)
+        if counted.any():
+            out[name] = float(correct[counted].mean())
+    return out
+
+
+@functools.partial(jax.jit, static_argnames="skeleton")
+def _marks(
+    found: Float[Array, "n k 3"], truth: Float[Array, "n k 3"], skeleton: Skeleton
+) -> dict[str, pose.Marks]:
     out = {}
     for name in METRICS:
-        try:
-            correct, counted = getattr(pose, name)(found, jnp.asarray(truth), skeleton)
-        except ValueError:  # The skeleton lacks joints that it is normalised by.
-            continue
-        counted = np.asarray(counted) & known & (limbs if name == "pckh_lip" else True)
-        if counted.any():
-            out[name] = float(np.asarray(correct)[counted].mean())
+        # Where the skeleton lacks joints that it is normalised by, there is no such metric.
+        with contextlib.suppress(ValueError):
+            out[name] = getattr(pose, name)(found, truth, skeleton)
     return out

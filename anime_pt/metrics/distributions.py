@@ -50,8 +50,9 @@ def resized_clean(images: UInt8[np.ndarray, "b h w 3"]) -> Float[np.ndarray, "b 
 def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """Frechet distance of the normal distributions with the means and covariances of two sets of features.
 
-    The trace of the root of S1 S2 is taken from the symmetric r S2 r, where r is the root of S1: it has the
-    same eigenvalues, and stays real where the general root turns complex, in sets smaller than d.
+    The trace of the root of S1 S2 is taken from matrices that stay real where the general root turns complex,
+    in sets smaller than d: the symmetric r S2 r, where r is the root of S1, has the same eigenvalues; and in
+    such sets, these are the squares of the singular values of A B', where S1 = A'A and S2 = B'B.
 
     Raises:
       ValueError: a set has fewer than two rows.
@@ -59,11 +60,15 @@ def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a covariance needs two pictures and more, not {min(len(a), len(b))}")
-    first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
-    values, vectors = np.linalg.eigh(first)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * shared)
+    first, second = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b))
+    if min(len(a), len(b)) <= a.shape[1]:
+        shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    else:
+        values, vectors = np.linalg.eigh(first.T @ first)
+        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ (second.T @ second) @ root), 0)).sum()
+    spread = np.square(first).sum() + np.square(second).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + spread - 2 * shared)
 
 
 def inception_score(logits: Float[np.ndarray, "n c"], splits: int = 10) -> tuple[float, float]:

@@ -11,13 +11,21 @@ import pytest
 from anime_pt import judges
 from anime_pt.convert import npz
 from anime_pt.judges import files
-from anime_pt.models import alexnet, vgg
+from anime_pt.models import alexnet, conv, vgg
 from tests.models.recipe_weights import fill
 
 FOLDER = pathlib.Path(
     os.environ.get("ANIME_PT_GOLDENS", pathlib.Path(__file__).parents[2] / ".." / "shared" / "goldens")
 )
 SHAPES = FOLDER / "inception_fid_shapes.json"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plain_convolutions():
+    """They compile in a fraction of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(conv.SWITCH, "xla")
+        yield
 
 
 def each(pattern: str, *needed: pathlib.Path):
