@@ -1,4 +1,4 @@
-"""The command, in a folder with Japanese letters and spaces. Its network draws sticks; joints have colours."""
+"""The command, in a folder with Japanese letters and spaces. The network draws sticks; joints are coloured."""
 
 import json
 
