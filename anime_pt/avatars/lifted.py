@@ -113,7 +113,8 @@ def record(sequence: PoseSequence, name: str, fov: float = FOV, pitch: float | N
         points[:, [_AT[f"{s}_knee"] for s in _SIDES]] - points[:, [_AT[f"{s}_ankle"] for s in _SIDES]],
     )
     leg = float(np.median(sum(np.linalg.norm(part, axis=-1) for part in legs)))
-    stands, jumps = _contacts(picture, scale * leg, sequence.fps)
+    feet = points[:, [_AT[f"{side}_ankle"] for side in _SIDES], 1].min(1)
+    stands, jumps = _contacts(picture, scale * leg, (place[:, 1] + feet) / leg, sequence.fps)
     globals_ = _walked(who, globals_, place * (_leg(who) / leg), stands, jumps)
     return Lifted(recording.record(name, sequence.fps, who, globals_), float(pitch), stands, tuple(report))
 
@@ -222,12 +223,15 @@ def _pitch(points: np.ndarray, fps: float) -> tuple[float, str]:
     return float(np.degrees(np.median(np.arctan2(-up[:, 2], -up[:, 1])))), ""
 
 
-def _contacts(picture: np.ndarray, leg: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def _contacts(
+    picture: np.ndarray, leg: np.ndarray, heights: np.ndarray, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
     """(t - 1, 2) how far feet stand, and (t,) leg lengths by which the lower one is above the ground.
 
     Args:
       picture: joints in pixels.
       leg: (t,) its length in pixels.
+      heights: (t,) leg lengths at which the lower foot seems to be in space.
       fps: frames per second.
     """
     count, frames = len(picture), np.arange(len(picture))
@@ -240,7 +244,8 @@ def _contacts(picture: np.ndarray, leg: np.ndarray, fps: float) -> tuple[np.ndar
             seen = known[:, foot]
             ankles[:, foot, i] = np.interp(frames, frames[seen], ankles[seen, foot, i])
     stands = contacts.find(ankles, float(np.median(leg)), fps)
-    above = (contacts.ground(ankles, fps) - ankles[..., 1].max(1)) / leg
+    # `ground` counts downwards.
+    above = heights + contacts.ground(np.stack([heights, -heights], 1)[:, None], fps)
     bears = np.maximum(np.pad(stands.max(1), (1, 0)), np.pad(stands.max(1), (0, 1)))
     jumps = np.maximum(above - _JUMP, 0.0) * (1.0 - bears)
     return stands, np.maximum(contacts.smooth(jumps, 0.05 * fps), 0.0)
