@@ -1,4 +1,4 @@
-"""The command, in a folder with Japanese letters and spaces. The network draws sticks; joints are coloured."""
+"""The command, in a folder with Japanese letters and spaces. Its network draws sticks."""
 
 import json
 
