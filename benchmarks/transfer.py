@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from anime_pt import command
 
@@ -412,6 +413,7 @@ def main(words: Sequence[str] | None = None) -> None:
     from anime_pt.pipelines import transfer
 
     command.keep_compiled()
+    logging.set_verbosity(logging.ERROR)
     size = given.size, given.size * 3 // 4
     network, told, sources = copied, {}, 1
     if given.workdir:
