@@ -98,8 +98,11 @@ def perfect(judged):
 
 def test_perfect_pictures_score_what_cannot_be_surpassed(perfect):
     ssim = [f"{name}ssim_patn_protocol{end}" for name, end in (("", ""), ("mask_", ""), ("", "_border"))]
-    for name in ("pdj", "pckh_lip", "pckh_patn", *ssim):
-        assert perfect[f"eval/{name}"] == pytest.approx(1, abs=1e-5), name
+    for name in ("pdj", "pckh_lip", "pckh_patn"):
+        assert perfect[f"eval/{name}"] == 1, name
+    for name in ssim:
+        # In a JPEG file, pictures have different neighbours.
+        assert perfect[f"eval/{name}"] == pytest.approx(1, abs=1e-3), name
     for name in ("feature_distance_small", "frechet_small"):
         assert perfect[f"eval/{name}"] == pytest.approx(0, abs=1e-3), name
     for name, value in perfect.items():

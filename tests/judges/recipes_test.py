@@ -1,11 +1,16 @@
 """Recipes of pose transfer and the judges: who asks for pictures, and whole evaluations of small runs."""
 
+import json
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from PIL import Image
 
-from anime_pt import recipe
+from anime_pt import evaluate, recipe, train
 from tests.configs_test import batch_shapes, load
+from tests.conftest import TINY
 
 
 @pytest.mark.parametrize("name", ["patn", "pg2"])
@@ -31,3 +36,26 @@ def test_what_judges_see_is_asked_for_by_judged_evaluations_alone(name, monkeypa
         pictures = {k for k, dtype in rows.items() if dtype == jnp.uint8}
         assert pictures == ({"set/generated", "set/target", "set/source"} if judged else set())
         assert len(rows) == 5 * judged
+
+
+@pytest.mark.slow
+def test_evaluation_of_a_run_asks_all_judges(data_dir, tmp_path):
+    """In training they are not asked. Pictures are so small that no figure is found in them."""
+    config = load("patn:demo")
+    config.model.update({"ngf": 2, "ndf": 2, "blocks": 1, "discriminator_blocks": 1})
+    config.schedule.update({"resolution": (16, 12), "batch_size": 4, "pairs_per_epoch": 8})
+    config.schedule.update({"keep_epochs": 1, "decay_epochs": 0})
+    config.data.update({"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False})
+    config.data.update({"train_split": "all", "eval_split": "all", "zoom": 1.0})
+    config.eval.update({"every": 2, "batch_size": 4, "examples": 10, "samples": 2})
+    config.checkpoint.every, config.log.every, config.mesh.data = 2, 1, 1
+    train.train(config, tmp_path)
+    logged = (tmp_path / "metrics.jsonl").read_text()
+    assert "eval/ssim" in logged and "eval/pdj" not in logged
+    evaluate.run(config, tmp_path)
+    written = json.loads((tmp_path / "eval" / "00000002.json").read_text())
+    assert written["eval/pdj"] == written["eval/pdj/target"] == 0
+    for name in ("ssim", "feature_distance_small", "frechet_small", "identity_top1_colours"):
+        assert np.isfinite(written[f"eval/{name}"]) and f"eval/{name}" in written["notes"], name
+    assert written["eval/identity_top1_small/source"] == 1
+    assert np.asarray(Image.open(tmp_path / "eval" / "00000002.png")).shape == (34, 5 * 14 - 2, 3)
