@@ -46,7 +46,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     config.model = ml_collections.ConfigDict()
     config.model.generator = args.get("generator", "patn")  # Or unet.
-    config.model.copy = args["copy"]  # A path for pixels of the source beside painted ones. PATN alone.
+    # A path for pixels of the source beside painted ones. PATN alone.
+    config.model.copy = args["copy"] or (form == "demo" and config.model.generator == "patn")
     config.model.rgba = args["rgba"]  # A fourth channel with the figure's mask, in and out.
     config.model.norm = "batch" if market else "instance"
     config.model.ngf = 16 if demo else 64  # Channels of the first layers.
@@ -77,7 +78,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
     config.schedule.pairs_per_epoch = 4_000 if not demo else 400
-    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=18, benchmark=8))
+    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=12, benchmark=8))
     config.schedule.decay_epochs = 2 * epochs // 7
     config.schedule.keep_epochs = epochs - config.schedule.decay_epochs
 

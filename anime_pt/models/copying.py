@@ -38,11 +38,31 @@ class Copied(NamedTuple):
       image: the mixture.
       warped: each source in the target's pose.
       share: of each of them in the mixture; the rest is painted.
+      flow: from pixels to the places in each source that they are copied from: x, y in pixels.
     """
 
     image: Float[Array, "b h w c"]
     warped: Float[Array, "b n h w c"]
     share: Float[Array, "b n h w"]
+    flow: Float[Array, "b n h w 2"]
+
+    def enlarged(
+        self, painted: Float[Array, "b h w c"], fine: Float[Array, "b n h2 w2 c"]
+    ) -> Float[Array, "b h2 w2 c"]:
+        """The mixture at a multiple of its size, with the detail that the sources have there.
+
+        Args:
+          painted: what was mixed in; it gets larger, and no finer.
+          fine: the sources.
+        """
+        b, n, h, w, c = fine.shape
+        times = jnp.array([w / self.flow.shape[3], h / self.flow.shape[2]], self.flow.dtype)
+        flow = jax.image.resize(self.flow, (b, n, h, w, 2), "linear") * times
+        places = (_centres(h, w) + flow).reshape(-1, h, w, 2)
+        warped = layers.sample(fine.reshape(-1, h, w, c), places).reshape(fine.shape)
+        share = jax.image.resize(self.share, (b, n, h, w), "linear")[..., None]
+        painted = jax.image.resize(painted, (b, h, w, c), "linear")
+        return painted + (share * (warped - painted[:, None])).sum(1)
 
 
 class CopyPath(nnx.Module):
@@ -105,7 +125,7 @@ class CopyPath(nnx.Module):
         # The painting competes as one whose logit is 0.
         share = jax.nn.softmax(jnp.pad(logits, ((0, 0), (0, 1), (0, 0), (0, 0))), axis=1)[:, :n]
         image = painted + (share[..., None] * (warped - painted[:, None])).sum(1)
-        return Copied(image, warped, share)
+        return Copied(image, warped, share, rough[..., :2])
 
 
 def _flow(

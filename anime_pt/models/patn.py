@@ -179,6 +179,7 @@ class Generator(nnx.Module):
         source: Float[Array, "b *n h w c"],
         source_pose: Float[Array, "b *n h w k"],
         target_pose: Float[Array, "b h w k"],
+        fine: Float[Array, "b n h2 w2 c"] | None = None,
         *,
         train: bool,
         key: jax.Array | None = None,
@@ -189,13 +190,19 @@ class Generator(nnx.Module):
           source: images in [-1, 1], one or n per example.
           source_pose: their maps in [0, 1].
           target_pose: maps of the pose wanted.
+          fine: the sources at a multiple of their size, if the result is to have that size; see
+            `copying.Copied.enlarged`.
           train: whether batch normalisation uses the batch, and moves its statistics, and dropout is on.
           key: for dropout.
 
         Raises:
-          ValueError: the sides are no multiples of 4, or dropout has no key.
+          ValueError: sides that are no multiples of 4; dropout without a key; `fine` without a copy path.
         """
         painted, copied = self.parts(source, source_pose, target_pose, train=train, key=key)
+        if fine is not None:
+            if copied is None:
+                raise ValueError("only a network with a copy path takes detail from larger sources")
+            return copied.enlarged(painted, fine)
         return painted if copied is None else copied.image
 
     def parts(

@@ -19,6 +19,9 @@ from anime_pt.pose import affine, draw, sequences
 from anime_pt.pose.skeletons import Skeleton
 from anime_pt.state import Player, TrainState
 
+# Pictures become at most so many times as large as a network's.
+_MOST_DETAIL = 4
+
 
 class Model:
     """A network of a training run, as a function of pictures and poses.
@@ -28,6 +31,7 @@ class Model:
       size: height and width of its pictures.
       frame: where figures are in them.
       rgba: whether its pictures have a mask.
+      copies: whether it takes detail from larger sources; see `Source.fine`.
       config: of the run.
       step: of the checkpoint.
       parameters: how many the network has.
@@ -66,6 +70,7 @@ class Model:
         self.size = tuple(stage.resolution)
         self.frame = framing.Frame.of(config.data, self.size)
         self.rgba = bool(config.model.get("rgba", False))
+        self.copies = bool(config.model.get("copy", False))
         self.step, self.config = step, config
         self.parameters = sum(x.size for x in jax.tree.leaves([net.params for net in nets.values()]))
         if transfers:
@@ -76,21 +81,33 @@ class Model:
             self._run = projection.Projector(algorithm, nets["generator"], step, stage)
 
     def __call__(self, sources: Sequence["Source"], poses: np.ndarray) -> np.ndarray:
-        """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`."""
-        images = np.stack([s.image if self.rgba else s.image[..., :3] for s in sources])
-        own = np.stack([s.points for s in sources])
-        images, own = (np.broadcast_to(a, (len(poses), *a.shape)) for a in (images, own))
-        return self.each(images, own, poses)
+        """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`.
 
-    def each(self, images: np.ndarray, own: np.ndarray, poses: np.ndarray) -> np.ndarray:
+        As many times as large as the sources' `fine` are, if they have them, which must all be of one size.
+        """
+        colours = slice(None) if self.rgba else slice(3)
+        images = np.stack([s.image[..., colours] for s in sources])
+        own = np.stack([s.points for s in sources])
+        fine = ()
+        if sources[0].fine is not None:
+            fine = (np.stack([s.fine[..., colours] for s in sources]),)
+        every = (np.broadcast_to(a, (len(poses), *a.shape)) for a in (images, own, *fine))
+        images, own, *fine = every
+        return self.each(images, own, poses, *fine)
+
+    def each(
+        self, images: np.ndarray, own: np.ndarray, poses: np.ndarray, fine: np.ndarray | None = None
+    ) -> np.ndarray:
         """(b, h, w, 3 or 4) uint8 of characters, each in a pose of its own.
 
         Args:
           images: (b, n, h, w, 3 or 4) uint8, n sources of each, with a mask if `rgba`.
           own: (b, n, k, 3) joints in their pixels.
           poses: (b, k, 3).
+          fine: (b, n, h2, w2, 3 or 4) uint8, see `Source`.
         """
-        out = self._run(images.astype(np.float32) / 127.5 - 1, own, poses)
+        floats = lambda pictures: pictures.astype(np.float32) / 127.5 - 1
+        out = self._run(floats(images), own, poses, *(() if fine is None else (floats(fine),)))
         return np.asarray((out + 1) * 127.5 + 0.5).astype(np.uint8)
 
 
@@ -107,12 +124,19 @@ class Source:
       points: (k, 3) joints, in its pixels.
       remarks: what one should know of it.
       matrix: (2, 3) from the pixels of the user's picture, see `Cut`, to its own.
+      fine: (h2, w2, 4) uint8, the image at a multiple of its size, for a network that copies from it.
     """
 
     image: np.ndarray
     points: np.ndarray
     remarks: tuple[str, ...] = ()
     matrix: np.ndarray | None = None
+    fine: np.ndarray | None = None
+
+    @property
+    def detail(self) -> int:
+        """How many times as large as the network's the picture is from which pixels are copied."""
+        return 1 if self.fine is None else len(self.fine) // len(self.image)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,9 +168,10 @@ def source(
     estimator: Estimator,
     threshold: float,
     given: sequences.PoseSequence | None = None,
+    detail: int | None = None,
 ) -> Source:
-    """The figure of a picture file, without its background; arguments and errors as `cut`."""
-    return placed(cut(path, model, estimator, threshold, given), model)
+    """The figure of a picture file, without its background; see `cut` and `placed`."""
+    return placed(cut(path, model, estimator, threshold, given), model, detail=detail)
 
 
 def cut(
@@ -190,14 +215,36 @@ def cut(
     return Cut(seen.image, image, points, model.skeleton, figure, remarks, seen.factor)
 
 
-def placed(cut: Cut, model: Model, zoom: float = 1.0) -> Source:
-    """A figure in a network's frame, smaller than it was trained on by `zoom` about where it stands."""
+def placed(cut: Cut, model: Model, zoom: float = 1.0, detail: int | None = 1) -> Source:
+    """A figure in a network's frame.
+
+    Args:
+      cut: the figure.
+      model: the network.
+      zoom: smaller than the network was trained on, about where it stands.
+      detail: how many times as large `fine` is; None: as the picture itself, within limits, if the network
+        copies from it.
+
+    Raises:
+      ValueError: there is to be more detail than the network takes.
+    """
     matrix = framing.picture(cut.points, model.skeleton, cut.figure.box, model.frame)
     x, y = model.size[1] / 2, model.frame.ground * model.size[0]
     about = affine.compose(affine.translate(x, y), affine.scale(zoom), affine.translate(-x, -y))
     matrix = affine.compose(about, matrix)
-    image = crops.warp(cut.image, matrix, model.size, border=(255, 255, 255, 0))
-    return Source(image, affine.apply(matrix, cut.points).astype(np.float32), cut.remarks, matrix)
+    if detail is None:
+        scale = float(np.hypot(*matrix[:, 0]))
+        detail = int(np.clip(round(1 / scale), 1, _MOST_DETAIL)) if model.copies else 1
+    if detail > 1 and not model.copies:
+        raise ValueError(f"detail = {detail}: only a network with a copy path has more than 1")
+    fit = lambda times: crops.warp(
+        cut.image,
+        affine.compose(affine.scale(times), matrix),
+        tuple(times * side for side in model.size),
+        border=(255, 255, 255, 0),
+    )
+    points = affine.apply(matrix, cut.points).astype(np.float32)
+    return Source(fit(1), points, cut.remarks, matrix, fit(detail) if detail > 1 else None)
 
 
 def _cut_out(image: np.ndarray, figure: figures.Figure) -> tuple[np.ndarray, np.ndarray]:
@@ -270,8 +317,9 @@ def _unknown(points: np.ndarray, skeleton: Skeleton) -> list[str]:
 
 
 def sheet(source: Source, pose: np.ndarray, out: np.ndarray, model: Model) -> np.ndarray:
-    """The source, its joints, the pose, and what was made, side by side: (h, 4 w, 3) uint8."""
-    limbs = model.skeleton.limb_indices
-    drawn = np.asarray(draw.drawing(np.stack([source.points, pose]), limbs, model.size))
-    own, wanted = ((drawn + 1) * 127.5).astype(np.uint8)
-    return np.concatenate([source.image[..., :3], own, wanted, pictures.before_white(out)], 1)
+    """The source, its joints, the pose, and what was made, side by side, of the size of the last."""
+    limbs, size = model.skeleton.limb_indices, out.shape[:2]
+    points = np.stack([source.points, pose]) * [source.detail, source.detail, 1]
+    own, wanted = ((np.asarray(draw.drawing(points, limbs, size)) + 1) * 127.5).astype(np.uint8)
+    shown = source.image if source.fine is None else source.fine
+    return np.concatenate([shown[..., :3], own, wanted, pictures.before_white(out)], 1)

@@ -375,6 +375,7 @@ class PATN:
         source: Float[Array, "b n h w c"],
         source_keypoints: Float[Array, "b n k 3"],
         target_keypoints: Float[Array, "b k 3"],
+        fine: Float[Array, "b n h2 w2 c"] | None = None,
     ) -> Float[Array, "b h w c"]:
         """The sources' figure in another pose, by the averaged generator; images in [-1, 1].
 
@@ -382,11 +383,17 @@ class PATN:
           state: any whose players have the `generator`.
           source: one picture or more of each figure; with its mask as the fourth channel if `model.rgba`.
           source_keypoints, target_keypoints: in pixels of pictures of that size.
+          fine: the sources at a multiple of their size, which the result has, too: its copy path takes the
+            detail from there.
+
+        Raises:
+          ValueError: there is no copy path for `fine`.
         """
         size = source.shape[2:4]
         source_pose, target_pose = self.pose(source_keypoints, size), self.pose(target_keypoints, size)
-        out, _ = state.players["generator"].ema_net(source, source_pose, target_pose, train=False)
-        return out
+        return state.players["generator"].ema_net(
+            source, source_pose, target_pose, *(() if fine is None else (fine,)), train=False
+        )[0]
 
     def _transferred(self, state: RememberingState, batch: Batch, size: tuple[int, int]):
         """A batch as it goes in, and what comes out."""

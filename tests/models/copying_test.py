@@ -96,6 +96,20 @@ def test_limbs_turn_and_stretch_what_is_beside_them():
     np.testing.assert_allclose(flow[2, 2], 0, atol=1e-3)
 
 
+def test_enlarged_pictures_have_the_detail_of_their_sources():
+    """A flow of whole pixels moves a picture three times as fine by three times as much."""
+    rng = np.random.default_rng(3)
+    fine = jnp.asarray(rng.uniform(-1, 1, (1, 2, 24, 18, 4)), jnp.float32)
+    flow = jnp.broadcast_to(jnp.array([[2.0, -1.0], [0.0, 1.0]])[None, :, None, None], (1, 2, 8, 6, 2))
+    share = jnp.broadcast_to(jnp.array([0.75, 0.25])[None, :, None, None], (1, 2, 8, 6))
+    copied = copying.Copied(jnp.zeros((1, 8, 6, 4)), jnp.zeros((1, 2, 8, 6, 4)), share, flow)
+    out = copied.enlarged(jnp.ones((1, 8, 6, 4)), fine)
+    expected = 0.75 * moved(fine[0, 0], -6, 3) + 0.25 * moved(fine[0, 1], 0, -3)
+    np.testing.assert_allclose(out[0, 3:-3, :-6], expected[3:-3, :-6], atol=1e-5)
+    halved = copied._replace(share=share / 2).enlarged(jnp.ones((1, 8, 6, 4)), fine)
+    np.testing.assert_allclose(halved, (out + 1) / 2, atol=1e-5)
+
+
 def pairs(key: jax.Array, batch: int) -> tuple:
     """Figures of fresh noise on white, with two joints, in two places."""
     size, body = 32, 12

@@ -52,6 +52,7 @@ def run(data_dir, tmp_path_factory) -> pathlib.Path:
     )
     config.eval.update({"every": 100, "examples": 4, "batch_size": 4, "samples": 1})
     config.checkpoint.every = 4
+    config.model.copy = True
     config.mesh.data = 1
     workdir = tmp_path_factory.mktemp("run")
     train.train(config, workdir)
@@ -82,11 +83,29 @@ def test_a_batch_of_poses_gives_a_picture_each(folder, model, finder):
     source = transfer.source(folder / "girl.png", model, finder, 0.1)
     pose = transfer.framed(formats.read(folder / "pose.json").keypoints[0], AVATAR_20, source.points, model)
     out = model([source], np.stack([pose, source.points, pose]))
-    assert out.shape == (3, *model.size, 3) and out.dtype == np.uint8
+    h, w = 4 * model.size[0], 4 * model.size[1]  # As much as a picture this large can give.
+    assert out.shape == (3, h, w, 3) and out.dtype == np.uint8
     np.testing.assert_array_equal(out[0], out[2])
-    two = model([source, source], pose[None])
-    assert np.abs(two[0].astype(int) - out[0]).max() <= 1  # The same picture twice tells nothing new.
-    assert transfer.sheet(source, pose, out[0], model).shape == (model.size[0], 4 * model.size[1], 3)
+    assert model([source, source], pose[None]).shape == (1, h, w, 3)
+    assert transfer.sheet(source, pose, out[0], model).shape == (h, 4 * w, 3)
+
+
+def test_detail_comes_from_the_picture(folder, model, finder, monkeypatch):
+    cut = transfer.cut(folder / "girl.png", model, finder, 0.1)
+    coarse, fine = transfer.placed(cut, model), transfer.placed(cut, model, detail=3)
+    assert coarse.fine is None and (coarse.detail, fine.detail) == (1, 3)
+    np.testing.assert_array_equal(coarse.image, fine.image)
+    h, w = model.size
+    shrunk = fine.fine.reshape(h, 3, w, 3, 4).mean((1, 3))
+    assert np.abs(shrunk - fine.image).mean() < 6
+    pose = fine.points[None]
+    small, large = (model([source], pose)[0].astype(float) for source in (coarse, fine))
+    assert large.shape == (3 * h, 3 * w, 3)
+    assert np.abs(large.reshape(h, 3, w, 3, 3).mean((1, 3)) - small).mean() < 6
+    monkeypatch.setattr(model, "copies", False)
+    assert transfer.placed(cut, model, detail=None).fine is None
+    with pytest.raises(ValueError, match="only a network with a copy path"):
+        transfer.placed(cut, model, detail=2)
 
 
 def test_what_a_pose_lacks_is_said(folder, model, finder):
@@ -124,7 +143,7 @@ def test_the_command(folder, run, tmp_path):
     out = tmp_path / "踊 c.png"
     done = of("other.png", out, f"--source={folder / 'girl.png'}", f"--sheet={tmp_path / 'sheet.png'}")
     assert done.returncode == 0, done.stderr
-    assert Image.open(out).size == (12, 16) and Image.open(tmp_path / "sheet.png").size == (48, 16)
+    assert Image.open(out).size == (48, 64) and Image.open(tmp_path / "sheet.png").size == (192, 64)
     # One line each, nothing written.
     before = sorted(tmp_path.iterdir())
     for pose, target, more, words in (
