@@ -32,6 +32,7 @@ class Canvas:
     Attributes:
       size: (height, width).
       matrix: (2, 3) from the pixels of the network's frame.
+      height: of the network's frame; its pictures may be larger, by a factor.
       behind: (h, w, 3) uint8, or None: transparent.
       anchor: (2,) where the figure stands at first.
       remarks: what one should know.
@@ -39,6 +40,7 @@ class Canvas:
 
     size: tuple[int, int]
     matrix: Float[np.ndarray, "2 3"]
+    height: int
     behind: UInt8[np.ndarray, "h w 3"] | None
     anchor: Float[np.ndarray, "2"]
     remarks: tuple[str, ...] = ()
@@ -54,8 +56,10 @@ class Canvas:
         out = np.full((*self.size, 4), (255, 255, 255, 0), np.uint8) if clear else self.behind.copy()
         if frame is None:
             return out
-        matrix = affine.compose(self.matrix, affine.translate(*map(float, window)))
         h, w = frame.shape[:2]
+        matrix = affine.compose(
+            self.matrix, affine.translate(*map(float, window)), affine.scale(self.height / h)
+        )
         corners = np.array([[0, 0], [w, 0], [0, h], [w, h]]) @ matrix[:, :2].T + matrix[:, 2]
         x0, y0 = np.floor(corners.min(0)).astype(int).clip(0, self.size[::-1])
         x1, y1 = np.ceil(corners.max(0)).astype(int).clip(0, self.size[::-1])
@@ -123,7 +127,7 @@ def of(
             f"the network's pictures are {blur:.1f} times smaller than this: the figure looks soft; --size="
             f"{max(1, round(max(size) / blur))} is what it can do"
         )
-    return Canvas(size, matrix, behind, anchor, tuple(remarks))
+    return Canvas(size, matrix, len(plan.source.image), behind, anchor, tuple(remarks))
 
 
 def _reach(plan: Plan, back: np.ndarray) -> np.ndarray:

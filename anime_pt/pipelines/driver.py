@@ -112,13 +112,16 @@ def read(
         path = pathlib.Path(spec)
         poses, remarks = find(path)
         times = video_reader.times(path)[: len(poses.keypoints)]
-        if len(times) > 1 and np.abs(np.diff(times) * (len(times) - 1) / times[-1] - 1).max() > _EVEN:
-            steps = np.diff(times)
+        steps = np.diff(times)
+        uneven = len(steps) > 0 and np.abs(steps / steps.mean() - 1).max() > _EVEN
+        if uneven:
             remarks.append(
                 f"its frames last from {1000 * steps.min():.0f} to {1000 * steps.max():.0f} milliseconds: "
                 f"joints were brought to {fps or poses.fps:g} frames per second"
             )
-        out = Driver(even(poses, times, fps or poses.fps), path, 0.0, tuple(remarks))
+        if uneven or (fps or poses.fps) != poses.fps:
+            poses = even(poses, times, fps or poses.fps)
+        out = Driver(poses, path, 0.0, tuple(remarks))
     if not np.isfinite(out.poses.keypoints[..., :2]).all(-1).any():
         raise DriverError(f"{spec} shows nobody: no joint was found in any of its frames")
     return out
@@ -203,7 +206,8 @@ def even(poses: PoseSequence, times: Float[np.ndarray, " t"], fps: float) -> Pos
     after = np.clip(np.searchsorted(times, moments), 1, len(times) - 1)
     before = after - 1
     share = (moments - times[before]) / np.maximum(times[after] - times[before], 1e-9)
-    share = np.where(np.abs(share - np.round(share)) < 1e-3, np.round(share), share)
+    # Files round times to milliseconds.
+    share = np.where(np.abs(share - np.round(share)) < 0.02, np.round(share), share)
 
     def at(values: np.ndarray) -> np.ndarray:
         a, b, s = values[before], values[after], share[:, None, None]

@@ -2,6 +2,8 @@
 draws sticks."""
 
 import json
+import resource
+import subprocess
 
 import cv2
 import numpy as np
@@ -376,3 +378,44 @@ def test_the_page_plays_from_disk(model, tmp_path):
         assert items == remarks
     finally:
         browser.close()
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_on_little_memory(tmp_path):
+    """About three minutes."""
+    model = puppet.Puppet(size=(24, 16))
+    cut, poses = character(), dancer(10_000)
+    plan = animate.plan(cut, poses, model)
+    shown = canvas.of(cut, plan, side=256)
+    of, rate = driver.Driver(poses), video.rate(30)
+    short = animate.plan(cut, dancer(200), model)
+    animation.write(tmp_path / "short.mp4", model, of, short, shown, rate)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert animation.write(tmp_path / "a.mp4", model, of, plan, shown, rate).frames == 10_000
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    # All of its pictures would be two and a half gigabytes.
+    assert grown < 100, f"{grown:.0f} MB"
+    assert video_reader.probe(tmp_path / "a.mp4").seconds == pytest.approx(10_000 / 30, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(tmp_path):
+    """A disk of 40 MB in memory, which takes root's rights to make; noise, which does not compress."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk], capture_output=True
+    ).returncode:
+        pytest.skip("no disk could be mounted: that needs root")
+    try:
+        watch = room.Room(disk / "a.mp4")
+        rng = np.random.default_rng(0)
+        noise = (rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(400))
+        video.write(disk / "a.mp4", watch.frames(noise), 30)
+        assert watch.full and 10 < watch.count < 400
+        with pytest.raises(OSError, match=f"has the first {watch.count} of 400 frames"):
+            watch.check(400)
+        assert len(list(video_reader.read(disk / "a.mp4"))) == watch.count
+        assert [p.name for p in disk.iterdir()] == ["a.mp4"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
