@@ -115,8 +115,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.eval.batch_size = 16
     config.eval.examples = 128 if demo else 1_000
-    config.eval.judged = False  # By networks too, as --mode=eval is. Of the files: anime_pt/judges/files.py.
-    config.eval.update({"inception": "", "lpips": "", "lpips_linear": ""})
+    config.eval.update(dict(judged=False, inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
     config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
     config.checkpoint.best_metric = "eval/ssim"
     config.checkpoint.best_mode = "max"
