@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from anime_pt import recipe, weights
+from tests.recipes import patn_test
 from tests.recipes.student_test import tiny_config
 
 
@@ -60,6 +61,21 @@ def test_the_mean_of_two_networks_lies_between_them(written):
     smaller = jax.jit(recipe.make(config).init)(jax.random.key(0)).players["estimator"].net
     with pytest.raises(ValueError, match="different networks"):
         weights.mean(net, smaller)
+
+
+def test_one_of_several_networks(tmp_path):
+    config = patn_test.tiny_config()
+    abstract = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players["generator"].net
+    net = jax.tree.map(lambda x: np.full(x.shape, 0.5, x.dtype), abstract)
+    weights.write(tmp_path / "g.npz", config, net, "generator")
+    _, found = weights.read(tmp_path / "g.npz")
+    jax.tree.map(np.testing.assert_array_equal, found.params, net.params)
+    weights.write(tmp_path / "d.npz", config, net, "appearance_discriminator")
+    with pytest.raises(weights.WeightsError, match="another network than its config says"):
+        weights.read(tmp_path / "d.npz")
+    weights.write(tmp_path / "none.npz", config, net, "estimator")
+    with pytest.raises(weights.WeightsError, match=r"none.npz holds no weights that can be read"):
+        weights.read(tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize("name", weights.names())

@@ -4,23 +4,25 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from anime_pt import evaluate, recipe, train
+from anime_pt import evaluate, recipe, train, weights
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
 from anime_pt.pipelines import estimate, figures, framing, pictures, projection
 from anime_pt.pipelines.estimator import Estimator, ModelError
 from anime_pt.pose import affine, draw, sequences
 from anime_pt.pose.skeletons import Skeleton
-from anime_pt.state import Player, TrainState
+from anime_pt.state import Net, Player, TrainState
 
 # Pictures become at most so many times as large as a network's.
 _MOST_DETAIL = 4
+PACKAGED = "transfer"
 
 
 class Model:
@@ -37,34 +39,17 @@ class Model:
       parameters: how many the network has.
     """
 
-    def __init__(self, workdir: pathlib.Path, step: int | None = None):
-        """Reads the checkpoint `step`: None is the best one, or the latest where none was measured.
+    def __init__(self, workdir: pathlib.Path | None, step: int | None = None):
+        """Reads the checkpoint `step` of a run: None is the best one, or the latest where none was measured.
+
+        Without a run, the network that comes with the package.
 
         Raises:
           FileNotFoundError: there is no run, or no such checkpoint.
           ModelError: the run does not transfer poses, or is damaged.
         """
-        config = train.recorded_config(workdir)
-        algorithm = recipe.make(config)
+        config, algorithm, nets, step = _packaged() if workdir is None else _of_run(workdir, step)
         transfers = hasattr(algorithm, "transfer")
-        if not transfers and not projection.possible(algorithm):
-            what = "knows no poses" if hasattr(algorithm, "generate") else "does not transfer poses"
-            raise ModelError(
-                f"{workdir} is a run of the recipe {config.recipe!r}, which {what}: name a run of "
-                "configs/patn.py, configs/pg2.py or, with poses, configs/psgan.py"
-            )
-        abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
-        with Checkpoints.of_run(config, workdir) as checkpoints:
-            step = checkpoints.find(step)
-            try:
-                players = algorithm.transfer_players if transfers else ("generator",)
-                nets = {n: checkpoints.restore_player(abstract, n, step) for n in players}
-            except Exception as error:
-                # Orbax and what it stands on raise nearly anything on files that are damaged.
-                raise ModelError(
-                    f"the checkpoint {checkpoints.directory(step)} is damaged; name another with --step "
-                    f"({type(error).__name__})"
-                ) from error
         stage = evaluate.stage_of(algorithm.stages, step)
         self.skeleton: Skeleton = algorithm.skeleton
         self.size = tuple(stage.resolution)
@@ -109,6 +94,38 @@ class Model:
         floats = lambda pictures: pictures.astype(np.float32) / 127.5 - 1
         out = self._run(floats(images), own, poses, *(() if fine is None else (floats(fine),)))
         return np.asarray((out + 1) * 127.5 + 0.5).astype(np.uint8)
+
+
+def _packaged() -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
+    config, net = weights.load(PACKAGED)
+    algorithm = recipe.make(config)
+    return config, algorithm, dict.fromkeys(algorithm.transfer_players, net), algorithm.stages[-1].stop
+
+
+def _of_run(workdir: pathlib.Path, step: int | None) -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
+    """Config, recipe, networks and checkpoint of a run; see `Model`."""
+    config = train.recorded_config(workdir)
+    algorithm = recipe.make(config)
+    transfers = hasattr(algorithm, "transfer")
+    if not transfers and not projection.possible(algorithm):
+        what = "knows no poses" if hasattr(algorithm, "generate") else "does not transfer poses"
+        raise ModelError(
+            f"{workdir} is a run of the recipe {config.recipe!r}, which {what}: name a run of "
+            "configs/patn.py, configs/pg2.py or, with poses, configs/psgan.py"
+        )
+    abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
+    with Checkpoints.of_run(config, workdir) as checkpoints:
+        step = checkpoints.find(step)
+        try:
+            players = algorithm.transfer_players if transfers else ("generator",)
+            nets = {n: checkpoints.restore_player(abstract, n, step) for n in players}
+        except Exception as error:
+            # Orbax and what it stands on raise nearly anything on files that are damaged.
+            raise ModelError(
+                f"the checkpoint {checkpoints.directory(step)} is damaged; name another with --step "
+                f"({type(error).__name__})"
+            ) from error
+    return config, algorithm, nets, step
 
 
 def _state(step: int, nets: dict) -> TrainState:

@@ -1,7 +1,8 @@
 """Networks that come with the package: what the commands use where no `--workdir` is given.
 
 A file `<name>.npz` holds the run's config as JSON under `config_json`, and the averaged parameters and
-running statistics of the recipe's only player under their paths, kernels in half precision. Beside it lies
+running statistics of one of its players under their paths, kernels in half precision; which one is under
+`player` where the recipe has several. Beside it lies
 its model card, `<name>.md`: data, seeds, commit, numbers, limits, the file's hash. `python -m
 anime_pt.weights` writes such files.
 """
@@ -22,7 +23,7 @@ from anime_pt.pose import files
 from anime_pt.state import Net
 
 _FOLDER = pathlib.Path(__file__).parent
-_CONFIG = "config_json"
+_CONFIG, _PLAYER = "config_json", "player"
 
 
 class WeightsError(ValueError):
@@ -64,8 +65,9 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {k: file[k] for k in file.files}
         config = ml_collections.ConfigDict(json.loads(arrays.pop(_CONFIG).item()))
+        player = arrays.pop(_PLAYER, np.array("")).item()
         players = jax.eval_shape(recipe.make(config).init, jax.random.key(0)).players
-        (abstract,) = (player.net for player in players.values())
+        (abstract,) = (p.net for name, p in players.items() if player in ("", name))
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} holds no weights that can be read: {error}") from error
     wanted = _leaves(abstract)
@@ -85,18 +87,25 @@ def read(path: pathlib.Path) -> tuple[ml_collections.ConfigDict, Net]:
     return config, net
 
 
-def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net) -> str:
+def write(path: pathlib.Path, config: ml_collections.ConfigDict, net: Net, player: str = "") -> str:
     """Writes a network; returns the file's SHA-256. The same network gives the same bytes.
 
     The config goes in without the folder that the data was in.
+
+    Args:
+      path: of the file.
+      config: of the run.
+      net: of one of its players.
+      player: which one, if there are several.
     """
     config = config.copy_and_resolve_references()
     config.data.data_dir = ""
     arrays = {
         k: np.asarray(x, np.float16 if x.ndim > 1 else np.float32) for k, x in sorted(_leaves(net).items())
     }
+    words = {_CONFIG: config.to_json()} | ({_PLAYER: player} if player else {})
     with files.whole(path) as unfinished:
-        np.savez(unfinished, **{_CONFIG: np.array(config.to_json())}, **arrays)
+        np.savez(unfinished, **{name: np.array(text) for name, text in words.items()}, **arrays)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from anime_pt import command
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _OUT = flags.DEFINE_string("out", None, "File to write, .npz.")
 _PLAYER = flags.DEFINE_string(
-    "player", "estimator", "Which network of the run; features of the recipe features."
+    "player", "estimator", "Which network of the run: generator of patn, features of features."
 )
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint to take (default: the best one, or the latest).")
 _AVERAGE = flags.DEFINE_string(
@@ -22,17 +22,21 @@ flags.mark_flags_as_required(["workdir", "out"])
 
 
 def main(_: Sequence[str]) -> None:
+    import jax
+
     from anime_pt import train, weights
     from anime_pt.pipelines import estimator
 
     workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
     if out.suffix != ".npz":
         raise ValueError(f"--out={out}: the name must end in .npz")
-    _, net = estimator.of_run(workdir, _STEP.value, _PLAYER.value)
+    algorithm, net = estimator.of_run(workdir, _STEP.value, _PLAYER.value)
     if _AVERAGE.value is not None:
         _, other = weights.read(pathlib.Path(_AVERAGE.value))
         net = weights.mean(net, other)
-    print(f"{out}: sha256 {weights.write(out, train.recorded_config(workdir), net)}")
+    alone = len(jax.eval_shape(algorithm.init, jax.random.key(0)).players) == 1
+    digest = weights.write(out, train.recorded_config(workdir), net, "" if alone else _PLAYER.value)
+    print(f"{out}: sha256 {digest}")
 
 
 if __name__ == "__main__":
