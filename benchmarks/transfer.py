@@ -325,6 +325,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                 cells = (name + _mark(line), size, f"{line['recipe']}, {whole}", line["data"])
                 cells += (f"{line['pictures']:,}", f"{line['minutes']:g}", line["trained_on"], line["commit"])
                 out.append(_line(cells))
+    out = out if len(out) > 2 else []  # Copies alone: nobody was trained.
     for size, of in dict.fromkeys((size, of) for size, of, _ in rows):
         some = [rows[size, of, name] for name in names if (size, of, name) in rows]
         columns = {c: m for c, m in COLUMNS.items() if any(f"eval/{m[0]}" in line for line in some)}
@@ -340,7 +341,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         out += [_line((line["row"] + _mark(line), *_cells(line, columns))) for line in some]
     if any(_mark(line) for line in rows.values()):
         out += ["", "† Its training may have seen these characters, or these poses."]
-    return "\n".join(out)
+    return "\n".join(out).lstrip()
 
 
 def _mark(line: Mapping[str, Any]) -> str:

@@ -209,6 +209,8 @@ def test_rows_become_tables(rows, listed, tmp_path):
     assert found["copy"]["SSIM ↑"] == f"{copy['eval/ssim']:.3f}"  # The later one.
     assert found["copy"]["joints ↑"] == "0.250" and found["PG2 †"]["joints ↑"] == "–"
     assert found["the true pictures"]["joints ↑"] == "0.960" and found["the true pictures"]["SSIM ↑"] == "–"
+    alone = transfer.table(lines[:1])
+    assert alone.startswith("**unseen characters in") and "trained on" not in alone and "†" not in alone
     assert "**unseen characters in unseen poses**, 32x24; 18 pairs" in text and "† Its training" in text
 
 
