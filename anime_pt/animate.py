@@ -1,7 +1,6 @@
-r"""Animates the character of a picture by somebody's motion.
+"""Animates the character of a picture by somebody's motion.
 
-    python -m anime_pt.animate --character=girl.png --motion=dance.mp4 \
-        --workdir=runs/patn_demo --out=girl.mp4 --html=girl.html
+    python -m anime_pt.animate --character=girl.png --motion=dance.mp4 --out=girl.mp4 --html=girl.html
 
 `--character` is a picture of one figure, before transparency or a plain background. `--motion` is a video, a
 file of joints (OpenPose's, COCO's, MediaPipe's, MMPose's or the project's own; OpenPose's also as a folder),
@@ -31,8 +30,17 @@ from anime_pt import command
 _CHARACTER = flags.DEFINE_string("character", None, "A picture of the character.")
 _MOTION = flags.DEFINE_string("motion", None, "A video, a file of joints, a motion of a 3D skeleton.")
 _OUT = flags.DEFINE_string("out", None, "File or folder to write; its suffix says the format.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Training run of a network that transfers poses.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Training run of a network that transfers poses (default: the one of the package)."
+)
 _STEP = flags.DEFINE_integer("step", None, "Its checkpoint (default: the best one, or the latest).")
+_DETAIL = flags.DEFINE_integer(
+    "detail",
+    None,
+    "How many times as large as the network's pictures are, if it can copy (default: as the picture itself).",
+    1,
+    16,
+)
 _BATCH = flags.DEFINE_integer("batch", 8, "Frames at once.", 1, 256)
 _JOINTS = flags.DEFINE_string("joints", None, "File of the picture's joints (default: they are estimated).")
 _ESTIMATOR = flags.DEFINE_string(
@@ -85,7 +93,7 @@ _BACKGROUND = flags.DEFINE_string(
     "background", "keep", "keep, transparent, white, a colour as #rrggbb, or a picture."
 )
 _STEADY = flags.DEFINE_integer("steady", 0, "Neighbours on each side to average a frame with.", 0, 8)
-flags.mark_flags_as_required(["character", "workdir"])
+flags.mark_flag_as_required("character")
 
 # Lines about gaps that are shown; the page has all.
 _SHOWN = 4
@@ -104,7 +112,8 @@ def main(_: Sequence[str]) -> None:
     from anime_pt.pose import formats
 
     command.keep_compiled()
-    model = transfer.Model(pathlib.Path(_WORKDIR.value), _STEP.value)
+    workdir = None if _WORKDIR.value is None else pathlib.Path(_WORKDIR.value)
+    model = transfer.Model(workdir, _STEP.value)
     of = (
         estimator.packaged() if _ESTIMATOR.value is None else estimator.of_run(pathlib.Path(_ESTIMATOR.value))
     )
@@ -133,7 +142,8 @@ def main(_: Sequence[str]) -> None:
     sheet = form == ".sheet.png"
     in_place = sheet if _IN_PLACE.value is None else _IN_PLACE.value
     plan = animate.plan(
-        cut, motion.poses, model, _REFERENCE.value, _SAME_POSE.value, _TURN_HEAD.value, in_place
+        *(cut, motion.poses, model, _REFERENCE.value, _SAME_POSE.value, _TURN_HEAD.value, in_place),
+        _DETAIL.value,
     )
     part = _CANVAS.value or ("figure" if sheet else "picture")
     shown = canvas.of(cut, plan, part, _SIZE.value, _BACKGROUND.value)
@@ -268,6 +278,8 @@ def _check() -> None:
         if not _HTML.value.lower().endswith((".html", ".htm")):
             raise ValueError(f"--html must end in .html, got {_HTML.value!r}")
         files.check(pathlib.Path(_HTML.value))
+    if _STEP.value is not None and _WORKDIR.value is None:
+        raise ValueError("--step is a checkpoint of --workdir: name that, too")
     if _BOXES.value is not None and _DETECTOR.value is None:
         raise ValueError("--boxes are for --detector: name that, too")
     if _SAME_POSE.value and _REFERENCE.value is None:

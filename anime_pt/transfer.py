@@ -1,15 +1,15 @@
 r"""Puts the character of a picture into another pose.
 
-    python -m anime_pt.transfer --source=girl.png --pose=dancer.png \
-        --workdir=runs/patn_demo --out=girl_dancing.png
+    python -m anime_pt.transfer --source=girl.png --pose=dancer.png --out=girl_dancing.png
 
 `--source` is a picture of the character: one figure, before transparency or a plain background. It may be
 given several times, for pictures of the same character. `--pose` is a picture of somebody in the pose
 wanted, drawn as the character is, or a file of joints (the project's own, OpenPose's, COCO's, PATN's). The
 pose is brought to the character's size, and stands where figures stand.
 
-`--workdir` is a run of configs/patn.py, configs/pg2.py or configs/psgan.py. PSGAN takes no source: the latent
-that draws it is looked for, which takes longer.
+The network is the one that comes with the package (its card: anime_pt/weights/transfer.md), or, by
+`--workdir`, that of a run of configs/patn.py, configs/pg2.py or configs/psgan.py. PSGAN takes no source: the
+latent that draws it is looked for, which takes longer.
 
 Exit status: 0, or 1 after an error, with one line that says what to do; then nothing is written. Lines on
 stderr that begin with "warning: " tell what was not found, and what it means for the result.
@@ -25,7 +25,12 @@ from anime_pt import command
 _SOURCE = flags.DEFINE_multi_string("source", None, "A picture of the character; may be given several times.")
 _POSE = flags.DEFINE_string("pose", None, "A picture of the pose wanted, or a file of joints.")
 _OUT = flags.DEFINE_string("out", None, "The picture to write, a .png.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Training run of a network that transfers poses.")
+_JOINTS = flags.DEFINE_multi_string(
+    "joints", None, "File of a source's joints, in the order of the sources (default: they are estimated)."
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Training run of a network that transfers poses (default: the one of the package)."
+)
 _STEP = flags.DEFINE_integer("step", None, "Its checkpoint (default: the best one, or the latest).")
 _FRAME = flags.DEFINE_integer("frame", 0, "Which frame of a file of joints, from 0.", 0)
 _SHEET = flags.DEFINE_string(
@@ -37,7 +42,7 @@ _ESTIMATOR = flags.DEFINE_string(
     "Training run of the estimator of joints (default: the one that comes with the package).",
 )
 _THRESHOLD = flags.DEFINE_float("threshold", 0.2, "Joints of less confidence are unknown, from 0 to 1.", 0, 1)
-flags.mark_flags_as_required(["source", "pose", "out", "workdir"])
+flags.mark_flags_as_required(["source", "pose", "out"])
 
 
 def main(_: Sequence[str]) -> None:
@@ -51,6 +56,8 @@ def main(_: Sequence[str]) -> None:
             if not flag.value.lower().endswith(".png"):
                 raise ValueError(f"--{flag.name} must end in .png, got {flag.value!r}")
             files.check(pathlib.Path(flag.value))
+    if _STEP.value is not None and _WORKDIR.value is None:
+        raise ValueError("--step is a checkpoint of --workdir: name that, too")
     inputs = [pathlib.Path(name) for name in (*_SOURCE.value, _POSE.value)]
     for path in inputs:
         if not path.exists():
@@ -58,13 +65,17 @@ def main(_: Sequence[str]) -> None:
         if path.resolve() == out.resolve():
             raise ValueError(f"--out={out} would replace an input: name another file")
     *sources, wanted = inputs
+    corrected = _JOINTS.value or []
+    if corrected and len(corrected) != len(sources):
+        raise ValueError(f"--joints is given {len(corrected)} times, --source {len(sources)}: give as many")
 
     # After all that can be told without it: JAX takes seconds.
     from anime_pt.pipelines import estimator, pictures, stills, transfer
     from anime_pt.pose import formats
 
     command.keep_compiled()
-    model = transfer.Model(pathlib.Path(_WORKDIR.value), _STEP.value)
+    workdir = None if _WORKDIR.value is None else pathlib.Path(_WORKDIR.value)
+    model = transfer.Model(workdir, _STEP.value)
     of = (
         estimator.packaged() if _ESTIMATOR.value is None else estimator.of_run(pathlib.Path(_ESTIMATOR.value))
     )
@@ -72,9 +83,10 @@ def main(_: Sequence[str]) -> None:
     warn = lambda path, text: print(f"warning: {path.name}: {text}", file=sys.stderr)
 
     framed = []
-    for path in sources:
+    given = [formats.read(name) for name in corrected] or [None] * len(sources)
+    for path, of_it in zip(sources, given, strict=True):
         detail = framed[0].detail if framed else None
-        framed.append(transfer.source(path, model, finder, _THRESHOLD.value, detail=detail))
+        framed.append(transfer.source(path, model, finder, _THRESHOLD.value, of_it, detail))
         for remark in framed[-1].remarks:
             warn(path, remark)
     if wanted.suffix.lower() in pictures.STILL:

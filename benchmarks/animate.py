@@ -56,6 +56,7 @@ class Untrained:
         players = jax.jit(algorithm.init)(jax.random.key(0)).players
         nets = {n: players[n].net for n in algorithm.transfer_players}
         self.skeleton, self.size, self.rgba = algorithm.skeleton, size, config.model.rgba
+        self.copies = False
         self.frame = framing.Frame.of(config.data, size)
         self.parameters = sum(x.size for net in nets.values() for x in jax.tree.leaves(net.params))
 

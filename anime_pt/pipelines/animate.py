@@ -30,6 +30,8 @@ _SWAY = 0.15
 # Levels from white: nearer is background wherever it is, or where it is connected to the border; and what the
 # colour of a figure has at least, to tell how much of it is in the pixels of its edge.
 _WHITE, _LIKE, _LEAST = 10, 24, 60
+# Share of an edge of the picture from which on a figure may be cut off by it.
+_TOUCHES = 0.08
 # Pieces of a generated figure that are smaller than this share of its largest are specks.
 _SPECK = 0.01
 
@@ -41,6 +43,7 @@ class Network(Protocol):
     size: tuple[int, int]
     frame: framing.Frame
     rgba: bool
+    copies: bool
 
     def __call__(self, sources: Sequence[Source], poses: np.ndarray) -> np.ndarray: ...
 
@@ -85,6 +88,7 @@ def plan(
     same_pose: bool = False,
     turn_head: bool = True,
     in_place: bool = False,
+    detail: int | None = None,
 ) -> Plan:
     """Brings a motion to a character.
 
@@ -94,13 +98,15 @@ def plan(
       model: the network.
       reference, same_pose, turn_head: see `normalise.normalise`.
       in_place: whether the figure stays where it is instead of walking about.
+      detail: how many times as large as the network's pictures are, if it can copy; see `transfer.placed`.
 
     Raises:
       ValueError: nobody is seen in the motion, or it has nothing in common with the figure.
     """
     of = driver.as_skeleton(model.skeleton)
     nobody, remarks = _nobody(of.keypoints, model.skeleton)
-    source = transfer.placed(cut, model)
+    remarks += _cut_off(cut)
+    source = transfer.placed(cut, model, 1.0, detail)
     why = _unmeasured(of, source.points, model.skeleton)
     if why:
         remarks.append(f"{why}; the driver's own proportions are kept")
@@ -122,7 +128,7 @@ def plan(
     if zoom < 1:
         x, y = model.size[1] / 2, model.frame.ground * model.size[0]
         poses[..., :2] = (poses[..., :2] - [x, y]) * zoom + [x, y]
-        source = transfer.placed(cut, model, zoom)
+        source = transfer.placed(cut, model, zoom, detail)
         remarks.append(f"the motion needs room: the figure is drawn {zoom:.2f} times as large as usual")
     windows = _windows(poses, model, of.fps, zoom)
     out = Plan(source, poses, windows, nobody, of.fps, zoom, _ground(poses, model, nobody), ())
@@ -142,6 +148,22 @@ def _nobody(points: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, list[st
     first = int(np.flatnonzero(~seen)[0])
     return ~seen, [
         f"{lost} of {len(seen)} frames (first number {first}) show nobody, and so does the animation there"
+    ]
+
+
+def _cut_off(cut: Cut) -> list[str]:
+    """A line about a figure that reaches the edge of its picture: estimators find joints all the same."""
+    if cut.figure.mask is None:
+        return []
+    solid = cut.image[..., 3] > 127
+    edges = {"upper": solid[0], "lower": solid[-1], "left": solid[:, 0], "right": solid[:, -1]}
+    # A tip that touches the edge is not cut off.
+    cut_at = [name for name, edge in edges.items() if edge.mean() > _TOUCHES]
+    if not cut_at:
+        return []
+    return [
+        f"the figure reaches the {' and the '.join(cut_at)} edge of the picture: if it is cut off there, "
+        "joints beyond are wrong, see --preview"
     ]
 
 

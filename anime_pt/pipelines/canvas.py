@@ -121,7 +121,7 @@ def of(
     behind, remarks = _behind(cut, place, size, background)
     matrix = affine.compose(place, back)
     anchor = matrix[:, :2] @ plan.ground + matrix[:, 2]
-    blur = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    blur = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) / plan.source.detail
     if blur > 1.5:
         remarks.append(
             f"the network's pictures are {blur:.1f} times smaller than this: the figure looks soft; --size="

@@ -203,6 +203,12 @@ def test_half_a_figure(model):
         "does not show left_hip, right_hip; the driver's own proportions are kept" in r for r in plan.remarks
     )
     assert np.isfinite(plan.poses).any() and plan.poses.shape == (12, 20, 3)
+    # Cut off by the picture's edge.
+    whole = character()
+    half = transfer.Cut(whole.picture[:180], whole.image[:180], whole.points, AVATAR_20, whole.figure)
+    (line,) = (r for r in animate.plan(half, dancer(), model).remarks if "reaches" in r)
+    assert line.startswith("the figure reaches the lower edge of the picture")
+    assert not any("reaches" in r for r in animate.plan(whole, dancer(), model).remarks)
     # A driver before a webcam.
     poses = dancer()
     poses.keypoints[:, [COCO_17.index(n) for n in legs if n in COCO_17.keypoints]] = np.nan, np.nan, 0

@@ -16,6 +16,8 @@ LIMB, HAND = (40, 90, 200), (200, 30, 30)
 class Puppet:
     """What `transfer.Model` is, without anything that was learned."""
 
+    copies = False
+
     def __init__(self, *_, size=(96, 64), rgba=False, noise=0.0):
         self.skeleton, self.size, self.rgba, self._noise = AVATAR_20, size, rgba, noise
         self.frame = framing.Frame(size, 0.75, 0.96)
