@@ -1,13 +1,15 @@
 """Draws the pictures of README.md: `python docs/make_images.py`. Only built-in characters."""
 
 import pathlib
+import tempfile
 
 import numpy as np
 
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
 from anime_pt.data import styles
 from anime_pt.metric_writer import save_image
-from anime_pt.pipelines import estimator, figures, overlay
+from anime_pt.pipelines import estimator, figures, overlay, transfer
+from anime_pt.pose import draw
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders.mmd_pairs import human
 
@@ -68,6 +70,33 @@ def joints(seeds: tuple[int, ...] = (920_001, 920_004, 920_006, 920_007)) -> np.
     return np.concatenate(tiles, 1)
 
 
+def transferred(seeds: tuple[int, ...] = (920_004, 920_007), columns: int = 6) -> np.ndarray:
+    """Pictures of characters that the packaged network was not trained on, and what it makes of them: the
+    poses are a person's of the dataset mmd_pairs."""
+    model, finder = transfer.Model(None), estimator.Estimator(*estimator.packaged(), batch=1)
+    driver, rng = human.build(3), np.random.default_rng(2)
+    wanted = []
+    for _ in range(columns):
+        globals_ = rig.pose(driver, poses.sample(rng))
+        seen_by = camera.still(driver, SIZE, yaw=rng.uniform(-25, 25))
+        frame = rasterise.Renderer(SIZE).render(driver, globals_, seen_by)
+        wanted.append(keypoints.project(driver, globals_, seen_by, frame))
+    rows = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "picture.png"
+            save_image(path, figure(seed, poses.sample(rng), rng.uniform(-20, 20)))
+            source = transfer.source(path, model, finder, 0.2, detail=2)
+        asked = np.stack([transfer.framed(w, AVATAR_20, source.points, model) for w in wanted])
+        made = model([source], asked)
+        drawn = np.asarray(draw.drawing(asked * [2, 2, 1], AVATAR_20.limb_indices, made.shape[1:3]))
+        if not rows:
+            space = np.full_like(made[0], 255)
+            rows.append(np.concatenate([space, *((drawn + 1) * 127.5).astype(np.uint8)], 1))
+        rows.append(np.concatenate([source.fine[..., :3], *made], 1))
+    return np.concatenate(rows)
+
+
 def main() -> None:
     rng = np.random.default_rng(9)
     cast = [figure(s, poses.sample(rng), rng.uniform(-35, 35)) for s in SEEDS]
@@ -80,6 +109,7 @@ def main() -> None:
     save_image(HERE / "characters.png", np.concatenate(rows))
     save_image(HERE / "motion.png", motion(4))
     save_image(HERE / "joints.png", joints())
+    save_image(HERE / "transfer.png", transferred())
 
 
 if __name__ == "__main__":
