@@ -17,10 +17,11 @@
         Hardware: 2 CPU cores. Time: 15 minutes.
 
 Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion`, `demo` or
-`benchmark`; `vgg=...`, weights of VGG-19 for the perceptual loss (without, the package's own network); `dataset=...`, with
-its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`; `generator=unet`; `copy`, a path for
-pixels of the source; `sources=2`; `rgba`, to make masks, too; `weights=..._net_netG.pth`, to start from the
-public code's; `adversarial=product`, the paper's text; `epochs=...`, of which two sevenths are of decline.
+`benchmark`; `vgg=...`, weights of VGG-19 for the perceptual loss (without, the package's own network);
+`dataset=...`, with its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`; `generator=unet`;
+`copy`, a path for pixels of the source; `sources=2`; `rgba`, to make masks, too; `weights=..._net_netG.pth`,
+to start from the public code's; `adversarial=product`, the paper's text; `epochs=...`, of which two sevenths
+are of decline.
 """
 
 import ml_collections

@@ -16,9 +16,10 @@
         As small, 128x96; held out as docs/benchmark.md says. Hardware: 2 CPU cores. Not trained yet.
 
 Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion`, `demo` or
-`benchmark`; `dataset=...`, with its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`; `sources=2`;
-`rgba`, to make masks, too; `coarse_steps=...` and `refiner_steps=...`: the paper's are 22,000 and 14,000 on
-Market-1501, 30,000 and 20,000 on DeepFashion; the code's scripts go on to 60,000 in all, and 80,000.
+`benchmark`; `dataset=...`, with its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`;
+`sources=2`; `rgba`, to make masks, too; `coarse_steps=...` and `refiner_steps=...`: the paper's are 22,000
+and 14,000 on Market-1501, 30,000 and 20,000 on DeepFashion; the code's scripts go on to 60,000 in all, and
+80,000.
 
 The demo has an eighth of the features, and fifty times the rate for a twentieth of the steps.
 """
