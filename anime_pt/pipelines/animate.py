@@ -32,6 +32,8 @@ _SWAY = 0.15
 _WHITE, _LIKE, _LEAST = 10, 24, 60
 # Share of an edge of the picture from which on a figure may be cut off by it.
 _TOUCHES = 0.08
+# By how much the lower half of a limb may be longer than the upper one.
+_TOO_LONG = 1.9
 # Pieces of a generated figure that are smaller than this share of its largest are specks.
 _SPECK = 0.01
 
@@ -105,7 +107,7 @@ def plan(
     """
     of = driver.as_skeleton(model.skeleton)
     nobody, remarks = _nobody(of.keypoints, model.skeleton)
-    remarks += _cut_off(cut)
+    remarks += [*_cut_off(cut), *_doubtful(cut)]
     source = transfer.placed(cut, model, 1.0, detail)
     why = _unmeasured(of, source.points, model.skeleton)
     if why:
@@ -165,6 +167,24 @@ def _cut_off(cut: Cut) -> list[str]:
         f"the figure reaches the {' and the '.join(cut_at)} edge of the picture: if it is cut off there, "
         "joints beyond are wrong, see --preview"
     ]
+
+
+def _doubtful(cut: Cut) -> list[str]:
+    """A line for each limb that no figure has: where hair or a sleeve was taken for a hand."""
+    out = []
+    place = lambda name: cut.points[cut.skeleton.index(name), :2]
+    for side in proportions.SIDES:
+        for near, far in (("upper_arm", "forearm"), ("thigh", "shin")):
+            lengths = [
+                float(np.linalg.norm(place(f"{side}_{end}") - place(f"{side}_{start}")))
+                for start, end in (proportions.LIMBS[near], proportions.LIMBS[far])
+            ]
+            # What is foreshortened is too short; nothing is too long.
+            if lengths[1] > _TOO_LONG * lengths[0]:
+                ratio = lengths[1] / max(lengths[0], 1e-6)
+                name = f"{side} {near}".replace("_", " ")
+                out.append(f"its {side} {far} seems {ratio:.1f} times as long as its {name}: see --preview")
+    return out
 
 
 def _unmeasured(driver: PoseSequence, own: np.ndarray, skeleton: Skeleton) -> str:

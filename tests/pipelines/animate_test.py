@@ -209,6 +209,11 @@ def test_half_a_figure(model):
     (line,) = (r for r in animate.plan(half, dancer(), model).remarks if "reaches" in r)
     assert line.startswith("the figure reaches the lower edge of the picture")
     assert not any("reaches" in r for r in animate.plan(whole, dancer(), model).remarks)
+    # Hair that was taken for a hand.
+    wrong = character()
+    wrong.points[AVATAR_20.index("left_wrist"), :2] += (10, 60)
+    (line,) = (r for r in animate.plan(wrong, dancer(), model).remarks if "times as long" in r)
+    assert line.startswith("its left forearm seems ") and line.endswith("left upper arm: see --preview")
     # A driver before a webcam.
     poses = dancer()
     poses.keypoints[:, [COCO_17.index(n) for n in legs if n in COCO_17.keypoints]] = np.nan, np.nan, 0
