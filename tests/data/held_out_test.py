@@ -1,6 +1,7 @@
 """Poses that are held out: never met in training, whoever reads."""
 
 import itertools
+import pathlib
 import pickle
 
 import ml_collections
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from anime_pt.data import held_out, pairs, pipeline, sources
+from tfds_builders.unity_avatars import rendering, subjects
 
 OWN = "render:unity_avatars/procedural_64-characters4-costumes1-poses11-resolution16"
 RENDERED = f"{OWN}-shared_posestrue"
@@ -150,6 +152,19 @@ def test_the_benchmarks_lists_are_fixed(tmp_path):
         ("train", "unseen"): "966504ea188815e9",
         ("test", "unseen"): "9d768b16791aa4dc",
     }
+
+
+def test_models_take_the_poses_of_built_in_characters():
+    """So what is unseen is the same; seen from the same side."""
+    view = rendering.View(16, 1, 40.0, 8.0, 0.0, shared_poses=True, seed=0)
+    model = pathlib.Path(rendering.__file__).parent / "dummy_data" / "block_boy" / "box.pmd"
+    who = [subjects.Subject("procedural_7", "0", seed=7), subjects.Subject("boy", "box", path=str(model))]
+    for pose in (4, 5):
+        ours, theirs = (rendering.render(subject, pose, view) for subject in who)
+        np.testing.assert_array_equal(ours["pose"]["parameters"], theirs["pose"]["parameters"])
+        assert ours["camera"]["yaw"] == theirs["camera"]["yaw"] != 0
+        assert ours["pose"]["index"] == theirs["pose"]["index"] == pose
+        assert not np.array_equal(ours["image"], theirs["image"])
 
 
 def test_poses_that_cannot_be_held_out(tmp_path):
