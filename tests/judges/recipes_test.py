@@ -46,7 +46,7 @@ def test_evaluation_of_a_run_asks_all_judges(data_dir, tmp_path):
     config.schedule.update({"resolution": (16, 12), "batch_size": 4, "pairs_per_epoch": 8})
     config.schedule.update({"keep_epochs": 1, "decay_epochs": 0})
     config.data.update({"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False})
-    config.data.update({"train_split": "all", "eval_split": "all", "zoom": 1.0})
+    config.data.update({"zoom": 1.0})
     config.eval.update({"every": 2, "batch_size": 4, "examples": 10, "samples": 2})
     config.checkpoint.every, config.log.every, config.mesh.data = 2, 1, 1
     train.train(config, tmp_path)
