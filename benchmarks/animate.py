@@ -53,8 +53,10 @@ class Untrained:
         config = patn.get_config(arg)
         config.schedule.resolution = size
         algorithm = recipe.make(config)
-        players = jax.jit(algorithm.init)(jax.random.key(0)).players
-        nets = {n: players[n].net for n in algorithm.transfer_players}
+        names = algorithm.transfer_players
+        # Of all players these alone, or the others take minutes to compile.
+        made = lambda key: {n: algorithm.init(key).players[n].net for n in names}
+        nets = jax.jit(made)(jax.random.key(0))
         self.skeleton, self.size, self.rgba = algorithm.skeleton, size, config.model.rgba
         self.copies = False
         self.frame = framing.Frame.of(config.data, size)
