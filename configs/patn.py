@@ -10,11 +10,10 @@
         The paper's on DeepFashion, 400,400 iterations. Hardware: one accelerator. Time: the paper gives none.
         Number to expect: SSIM 0.773 published, of pictures with white borders; not reproduced here.
     python -m anime_pt.main --config=configs/patn.py:demo --workdir=runs/patn_demo
-        A small one with a copy path. Hardware: 2 CPU cores. Time: 12 minutes. Number to expect: eval/ssim
-        0.65, where a copy of the source has 0.33, on characters that training does not see.
+        With a copy path. Hardware: 2 CPU cores. Time: 12 minutes. Number to expect: eval/ssim 0.65 on
+        characters that training does not see, where a copy of the source has 0.33.
     python -m anime_pt.main --config=configs/patn.py:benchmark --workdir=runs/patn_benchmark
-        As small, 128x96, without a copy path; held out as docs/benchmark.md says, where its numbers are.
-        Hardware: 2 CPU cores. Time: 15 minutes.
+        At 128x96, for docs/benchmark.md. Hardware: 2 CPU cores. Time: 15 minutes. Number: see there.
 
 Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion`, `demo` or
 `benchmark`; `vgg=...`, weights of VGG-19 for the perceptual loss (without, the package's own network);
@@ -49,8 +48,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.skeleton = args.get("skeleton", "openpose_18" if published else "avatar_20")
     config.init = ml_collections.ConfigDict({"weights": args.get("weights", "")})
 
-    config.model = ml_collections.ConfigDict()
-    config.model.generator = args.get("generator", "patn")  # Or unet.
+    config.model = ml_collections.ConfigDict({"generator": args.get("generator", "patn")})  # Or unet.
     # A path for pixels of the source beside painted ones. PATN alone.
     config.model.copy = args["copy"] or (form == "demo" and config.model.generator == "patn")
     config.model.rgba = args["rgba"]  # A fourth channel with the figure's mask, in and out.
@@ -78,9 +76,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.ema_decay = 0.995 if demo else 0.0  # 0: none.
 
     config.schedule = ml_collections.ConfigDict()
-    config.schedule.resolution = pick(
-        mmd=(256, 192), market=(128, 64), deepfashion=(256, 176), demo=(96, 64), benchmark=(128, 96)
-    )
+    small = dict(market=(128, 64), demo=(96, 64), benchmark=(128, 96))
+    config.schedule.resolution = pick(mmd=(256, 192), deepfashion=(256, 176), **small)
     config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
     config.schedule.pairs_per_epoch = 4_000 if not demo else 400
     epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=12, benchmark=8))
@@ -91,14 +88,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 1e-3 if demo else 2e-4
 
     config.data = ml_collections.ConfigDict({"view": "pairs"})
-    default = pick(
-        mmd="mmd_pairs/procedural_256", market="market1501/full", deepfashion="deepfashion/crop_176"
-    )
-    small = "unity_avatars/benchmark_128" if benchmark else "unity_avatars/procedural_128"
-    config.data.name = args.get("dataset", small if demo else default)
-    config.data.data_dir = ""  # TFDS's default.
+    photographs = dict(market="market1501/full", deepfashion="deepfashion/crop_176")
+    small = dict(demo="unity_avatars/procedural_128", benchmark="unity_avatars/benchmark_128")
+    config.data.name = args.get("dataset", pick(mmd="mmd_pairs/procedural_256", **photographs, **small))
+    config.data.update({"data_dir": "", "train_split": "train"})  # TFDS's default folder.
     config.data.prepare = not published  # Build the dataset first if it is not there.
-    config.data.train_split = "train"
     config.data.eval_split = "test" if published else "validation"  # People that training does not see.
     config.data.poses = "seen" if benchmark else "all"  # seen: a fifth is held out.
     config.data.part = args.get("part", "anime" if config.data.name.startswith("mmd_pairs/") else "")
@@ -111,19 +105,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.flip_bug = False  # True: without exchanging left and right, as in the public code.
     config.data.eval_seed = 0  # Of the list of pairs to evaluate.
     config.data.threads = 2 if demo else 8
-    config.data.workers = 0
-    config.data.prefetch = 8 if demo else 32
+    config.data.update({"workers": 0, "prefetch": 8 if demo else 32})
 
     every = -(-config.schedule.pairs_per_epoch // config.schedule.batch_size)
-    config.eval = ml_collections.ConfigDict(
-        {"every": every * pick(mmd=10, demo=6, benchmark=4), "samples": 8}
-    )
-    config.eval.batch_size = 16
+    config.eval = ml_collections.ConfigDict({"every": every * pick(mmd=10, demo=6, benchmark=4)})
+    config.eval.update({"samples": 8, "batch_size": 16})
     config.eval.examples = 128 if demo else 1_000
     config.eval.update(dict(judged=False, inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
     config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
-    config.checkpoint.best_metric = "eval/ssim"
-    config.checkpoint.best_mode = "max"
+    config.checkpoint.update({"best_metric": "eval/ssim", "best_mode": "max"})
     config.log = ml_collections.ConfigDict({"every": 25 if demo else 100})
     config.mesh = ml_collections.ConfigDict({"data": -1, "spatial": 1, "fsdp_min_size": 0})
     return config
