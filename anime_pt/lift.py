@@ -61,6 +61,7 @@ def main(_: Sequence[str]) -> None:
         raise ValueError("--step is a checkpoint of --workdir: name that, too")
     if _WORKDIR.value is not None and _DEPTH.value == "file":
         raise ValueError("--workdir is whose network says the depth: leave it or --depth=file out")
+    size = _size()
 
     # After all that can be told without it: JAX takes seconds.
     from anime_pt.avatars import files as characters
@@ -69,7 +70,7 @@ def main(_: Sequence[str]) -> None:
     from anime_pt.pose import formats
     from anime_pt.pose.skeletons import AVATAR_20
 
-    poses = formats.read(source, _size(), _FPS.value, _PERSON.value).as_skeleton(AVATAR_20)
+    poses = formats.read(source, size, _FPS.value, _PERSON.value).as_skeleton(AVATAR_20)
     character = mmd_skeleton.build() if _CHARACTER.value is None else characters.load(_CHARACTER.value)
     lifter = None
     if _DEPTH.value == "network":
