@@ -10,11 +10,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from anime_pt.pipelines import framing, transfer
+from anime_pt.pipelines import framing, matting, transfer
 from anime_pt.pipelines.transfer import Cut, Source
 from anime_pt.pose import contacts, normalise, proportions
 from anime_pt.pose.sequences import PoseSequence
@@ -27,15 +26,10 @@ _ABOVE, _BELOW, _BESIDE = 0.06, 0.05, 0.05
 _FITTING, _SMALLEST = 0.95, 0.6
 # Seconds over which the window goes along.
 _SWAY = 0.15
-# Levels from white: nearer is background wherever it is, or where it is connected to the border; and what the
-# colour of a figure has at least, to tell how much of it is in the pixels of its edge.
-_WHITE, _LIKE, _LEAST = 10, 24, 60
 # Share of an edge of the picture from which on a figure may be cut off by it.
 _TOUCHES = 0.08
 # By how much the lower half of a limb may be longer than the upper one.
 _TOO_LONG = 1.9
-# Pieces of a generated figure that are smaller than this share of its largest are specks.
-_SPECK = 0.01
 
 
 class Network(Protocol):
@@ -62,6 +56,7 @@ class Plan:
       fps: of the poses.
       zoom: by which the figure is smaller than the network is used to.
       ground: (2,) where the figure stands in the frame at first.
+      in_place: whether it stands there in all frames.
       remarks: what one should know.
     """
 
@@ -72,6 +67,7 @@ class Plan:
     fps: float
     zoom: float
     ground: Float[np.ndarray, "2"]
+    in_place: bool
     remarks: tuple[str, ...]
 
     @property
@@ -131,9 +127,12 @@ def plan(
         x, y = model.size[1] / 2, model.frame.ground * model.size[0]
         poses[..., :2] = (poses[..., :2] - [x, y]) * zoom + [x, y]
         source = transfer.placed(cut, model, zoom, detail)
-        remarks.append(f"the motion needs room: the figure is drawn {zoom:.2f} times as large as usual")
+        remarks.append(
+            f"the motion needs room in the network's picture: the figure is drawn {zoom:.2f} times as large "
+            "there, and so will be less sharp"
+        )
     windows = _windows(poses, model, of.fps, zoom)
-    out = Plan(source, poses, windows, nobody, of.fps, zoom, _ground(poses, model, nobody), ())
+    out = Plan(source, poses, windows, nobody, of.fps, zoom, _ground(poses, model, nobody), in_place, ())
     return dataclasses.replace(out, remarks=(*remarks, *_outside(out, model)))
 
 
@@ -207,12 +206,17 @@ def _alike(points: np.ndarray, own: np.ndarray, model: Network, in_place: bool) 
             "the motion and the figure have no known part of the body in common (head, torso, thigh, shin)"
         )
     scale = sum(want[n] for n in have) / sum(have.values())
-    at = lambda of, *names: np.nanmean(of[..., [model.skeleton.index(n) for n in names], :2], -2)
+
+    def at(of: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        places = of[..., [model.skeleton.index(n) for n in names], :2]
+        # Not nanmean, which warns where none is known.
+        with np.errstate(invalid="ignore"):
+            return np.nansum(places, -2) / np.isfinite(places).sum(-2)
+
     anchors = ("left_ankle", "right_ankle"), ("left_hip", "right_hip"), ("neck",)
     shown = lambda of, names: np.isfinite(of[..., [model.skeleton.index(n) for n in names], 0]).any()
     anchor = next(a for a in anchors if a == ("neck",) or (shown(own, a) and shown(points, a)))
-    with np.errstate(invalid="ignore"):
-        theirs, mine = at(points, *anchor), at(own, *anchor)
+    theirs, mine = at(points, anchor), at(own, anchor)
     known = np.isfinite(theirs).all(1)
     theirs = np.stack(
         [np.interp(np.arange(len(theirs)), np.flatnonzero(known), c[known]) for c in theirs.T], 1
@@ -250,9 +254,9 @@ def _completed(
     return out, [n for n in unseen if n not in names]
 
 
-def _extents(poses: np.ndarray, model: Network) -> np.ndarray:
+def _extents(poses: np.ndarray, model: Network, zoom: float) -> np.ndarray:
     """(t, 4) left, top, right and bottom of the figure in each frame, NaN where nobody is."""
-    stature = model.frame.stature * model.size[0]
+    stature = zoom * model.frame.stature * model.size[0]
     out = np.full((len(poses), 4), np.nan)
     known = np.isfinite(poses[..., 0]).any(1)
     low, high = np.nanmin(poses[known, :, :2], 1), np.nanmax(poses[known, :, :2], 1)
@@ -262,7 +266,7 @@ def _extents(poses: np.ndarray, model: Network) -> np.ndarray:
 
 
 def _zoom(poses: np.ndarray, model: Network) -> float:
-    extents = _extents(poses, model)
+    extents = _extents(poses, model, 1.0)
     sides = np.nanquantile(extents[:, 2:] - extents[:, :2], _FITTING, axis=0)
     fits = np.array(model.size[::-1]) / sides
     return float(np.clip(fits.min(), _SMALLEST, 1.0))
@@ -270,7 +274,7 @@ def _zoom(poses: np.ndarray, model: Network) -> float:
 
 def _windows(poses: np.ndarray, model: Network, fps: float, zoom: float) -> np.ndarray:
     """Where the network's picture begins in each frame: as usual but for what would leave it."""
-    extents = _extents(poses, model)
+    extents = _extents(poses, model, zoom)
     known = np.isfinite(extents[:, 0])
     at = np.arange(len(poses))
     extents = np.stack([np.interp(at, at[known], c[known]) for c in extents.T], 1)
@@ -334,34 +338,4 @@ def frames(plan: Plan, model: Network, batch: int = 8) -> Iterator[UInt8[np.ndar
             padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
             images = model([plan.source], padded)
         for image, absent in zip(images, empty, strict=False):
-            yield None if absent else matted(image)
-
-
-def matted(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 4"]:
-    """A figure before white, without it: with the network's mask, or one of what is not white around it."""
-    away = 255 - image[..., :3].min(-1).astype(np.float32)
-    if image.shape[2] == 4:
-        alpha = image[..., 3].astype(np.float32) / 255
-    else:
-        like = np.pad(away < _LIKE, 1, constant_values=True).astype(np.uint8)
-        _, labels = cv2.connectedComponents(like, connectivity=4)
-        around = (labels == labels[0, 0])[1:-1, 1:-1]
-        # Edges are mixed of white and the colour beside them.
-        edge = cv2.dilate(around.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        colour = np.maximum(cv2.dilate(away, np.ones((5, 5), np.uint8)), _LEAST)
-        alpha = np.where(edge, np.clip((away - _WHITE) / (colour - _WHITE), 0, 1), 1)
-        alpha = np.where(_specks(alpha > 0.5), 0, alpha)
-    colour = 255 - (255 - image[..., :3].astype(np.float32)) / np.maximum(alpha, 1e-3)[..., None]
-    colour = np.where(alpha[..., None] > 0, colour, 255)
-    return np.concatenate([colour, 255 * alpha[..., None]], -1).clip(0, 255).round().astype(np.uint8)
-
-
-def _specks(solid: np.ndarray) -> np.ndarray:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid.astype(np.uint8), connectivity=8)
-    if count < 2:
-        return np.zeros_like(solid)
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    small = areas < _SPECK * areas.max()
-    small[0] = False
-    return cv2.dilate(small[labels].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            yield None if absent else matting.matted(image)

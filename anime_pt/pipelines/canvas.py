@@ -65,9 +65,8 @@ class Canvas:
         x1, y1 = np.ceil(corners.max(0)).astype(int).clip(0, self.size[::-1])
         if x0 >= x1 or y0 >= y1:
             return out
-        figure = _warped(
-            _premultiplied(frame), affine.compose(affine.translate(-x0, -y0), matrix), (y1 - y0, x1 - x0)
-        )
+        onto = affine.compose(affine.translate(-x0, -y0), matrix), (y1 - y0, x1 - x0)
+        figure = _warped(pictures.premultiplied(frame).round().astype(np.uint8), *onto)
         # Cubic curves overshoot.
         figure[..., :3] = np.minimum(figure[..., :3], figure[..., 3:])
         part, alpha = out[y0:y1, x0:x1], figure[..., 3:].astype(np.uint16)
@@ -132,10 +131,10 @@ def of(
 
 def _reach(plan: Plan, back: np.ndarray) -> np.ndarray:
     """Left, top, right and bottom of where figures may be, in the picture's pixels."""
-    stature = plan.zoom * 0.06 * np.ptp(plan.source.points[np.isfinite(plan.source.points[:, 1]), 1])
+    margin = 0.12 * np.ptp(plan.source.points[np.isfinite(plan.source.points[:, 1]), 1])
     points = plan.poses[~plan.nobody][..., :2].reshape(-1, 2)
     points = points[np.isfinite(points).all(1)]
-    points = np.stack([points.min(0) - 2 * stature, points.max(0) + 2 * stature])
+    points = np.stack([points.min(0) - margin, points.max(0) + margin])
     return (points @ back[:, :2].T + back[:, 2]).reshape(-1)
 
 
@@ -154,10 +153,7 @@ def _behind(
             "the figure does not stand out from its background, which is not kept: it is white"
         ]
     filled = _filled(pictures.before_white(cut.picture), cut.image[..., 3])
-    matrix = affine.to_pixel_centres(place)
-    return cv2.warpAffine(
-        filled, matrix, size[::-1], flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
-    ), []
+    return crops.warp(filled, place, size, border=None), []
 
 
 def _filled(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -190,12 +186,6 @@ def _spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
         total, count = blur(weight * picture), blur(weight[..., 0])[..., None]
         share = np.clip(4 * count, 0, 1) * (1 - weight)
         out = share * total / np.maximum(count, 1e-6) + (1 - share) * out
-    return out
-
-
-def _premultiplied(frame: np.ndarray) -> np.ndarray:
-    out = frame.copy()
-    out[..., :3] = (frame[..., :3].astype(np.uint16) * frame[..., 3:] + 127) // 255
     return out
 
 

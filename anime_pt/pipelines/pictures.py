@@ -69,6 +69,13 @@ def before_white(image: np.ndarray) -> np.ndarray:
     return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
+def premultiplied(image: np.ndarray) -> np.ndarray:
+    """(h, w, 4) float32 from 0 to 255 of straight alpha: what may be averaged."""
+    out = image.astype(np.float32)
+    out[..., :3] *= out[..., 3:] / 255
+    return out
+
+
 def read(path: pathlib.Path, most_side: int = _MOST_SIDE) -> Picture:
     """The picture in a file, or the first one of several. Threads may read at the same time.
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from anime_pt.metrics import flicker
+from anime_pt.pipelines import pictures
 
 # Levels by which a neighbour's pixel may differ and still count by 0.6.
 _LIKE = 24.0
@@ -44,7 +45,7 @@ def _mixed(window: collections.deque, at: int) -> np.ndarray | None:
     frame = window[at]
     if frame is None:
         return None
-    own = _premultiplied(frame)
+    own = pictures.premultiplied(frame)
     smooth = cv2.GaussianBlur(own, (0, 0), 1.0)
     total, weights = own.copy(), np.ones((*frame.shape[:2], 1), np.float32)
     seen = flicker.before_white(frame)
@@ -54,7 +55,7 @@ def _mixed(window: collections.deque, at: int) -> np.ndarray | None:
             if other is None:
                 break
             there, certain = flicker.flow(seen, flicker.before_white(other))
-            moved = flicker.carried(_premultiplied(other), there)
+            moved = flicker.carried(pictures.premultiplied(other), there)
             away = np.abs(cv2.GaussianBlur(moved, (0, 0), 1.0) - smooth).max(-1)
             weight = (np.exp(-0.5 * (away / _LIKE) ** 2) * certain)[..., None].astype(np.float32)
             total += weight * moved
@@ -63,9 +64,3 @@ def _mixed(window: collections.deque, at: int) -> np.ndarray | None:
     alpha = mean[..., 3:]
     colour = np.where(alpha > 0, mean[..., :3] * 255 / np.maximum(alpha, 1e-3), 255)
     return np.concatenate([colour, alpha], -1).clip(0, 255).round().astype(np.uint8)
-
-
-def _premultiplied(frame: np.ndarray) -> np.ndarray:
-    out = frame.astype(np.float32)
-    out[..., :3] *= out[..., 3:] / 255
-    return out
