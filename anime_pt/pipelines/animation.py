@@ -85,10 +85,11 @@ def write(
                 put(next(beside)(image))
             yield pictures.before_white(image) if form == ".mp4" else image
 
-    side = contextlib.nullcontext() if page is None else compare.written(compare.video_path(page), fps)
+    side = contextlib.nullcontext() if page is None else compare.written(video.of_page(page), fps)
     with side as put, contextlib.closing(images(put)) as made:
         if form == ".sheet.png":
-            sprites.write(out, watch.frames(made), fps, tuple(canvas.anchor.tolist()))
+            anchor = tuple(canvas.anchor.tolist()) if plan.in_place else None
+            sprites.write(out, watch.frames(made), fps, anchor)
         else:
             video.write(out, watch.frames(made), fps)
     done = Made(watch.count, before.mean, after.mean if reach else None)

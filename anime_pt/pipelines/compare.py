@@ -29,11 +29,6 @@ _DATA = "__DATA__"
 _WAITING = 8
 
 
-def video_path(page: pathlib.Path) -> pathlib.Path:
-    """Of the video that a page plays."""
-    return page.with_name(page.name + ".mp4")
-
-
 def columns(
     driver: Driver, plan: Plan, canvas: Canvas, skeleton: Skeleton
 ) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
@@ -109,21 +104,28 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def written(path: pathlib.Path, fps: Any) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that takes the frames of a video, which another thread writes; it is there at the end."""
+    """A function that takes the frames of a video, which another thread writes; it is there at the end.
+
+    After an exception in the block there is none, or the one that was there before.
+    """
     waiting: queue.Queue[np.ndarray | None] = queue.Queue(_WAITING)
     failed: list[BaseException] = []
+    over, broken = threading.Event(), threading.Event()
 
     def coming() -> Iterator[np.ndarray]:
         while (frame := waiting.get()) is not None:
             yield frame
+        over.set()
+        if broken.is_set():
+            raise RuntimeError(f"{path} was broken off")
 
     def work() -> None:
         try:
             video.write(path, coming(), fps)
         except BaseException as error:
             failed.append(error)
-            # Or the other thread waits for ever.
-            for _ in coming():
+            # Or the other thread waits for ever; after the last of them, this one would.
+            while not over.is_set() and waiting.get() is not None:
                 pass
 
     def put(frame: np.ndarray) -> None:
@@ -135,6 +137,9 @@ def written(path: pathlib.Path, fps: Any) -> Iterator[Callable[[np.ndarray], Non
     thread.start()
     try:
         yield put
+    except BaseException:
+        broken.set()
+        raise
     finally:
         waiting.put(None)
         thread.join()
@@ -148,7 +153,7 @@ def save_page(
     """Writes the page of a comparison.
 
     Args:
-      path: of the page; `video_path` is played.
+      path: of the page; the video beside it, `video.of_page`, is played.
       title: of the page.
       fps: of the video.
       facts: what is to be said in a table.
@@ -156,7 +161,7 @@ def save_page(
     """
     data = {
         "title": title,
-        "video": video_path(path).name,
+        "video": video.of_page(path).name,
         "fps": fps,
         "facts": dict(facts),
         "remarks": [*remarks],

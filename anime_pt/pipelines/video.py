@@ -64,6 +64,11 @@ def kind(path: str | pathlib.Path) -> str:
     return ".apng" if suffix == ".png" else suffix
 
 
+def of_page(page: pathlib.Path) -> pathlib.Path:
+    """Path of the video that a page of `compare` plays."""
+    return page.with_name(page.name + ".mp4")
+
+
 def check(path: str | pathlib.Path, fps: Fraction, count: int, size: tuple[int, int]) -> None:
     """Raises ValueError if `write` would refuse `count` frames of (height, width) pixels."""
     form = kind(path)

@@ -1,9 +1,12 @@
 """A picture and a motion in, an animation out: where the figure goes, what is kept, what is said. The network
 draws sticks."""
 
+import dataclasses
 import json
 import resource
 import subprocess
+import threading
+import warnings
 
 import cv2
 import numpy as np
@@ -15,9 +18,9 @@ from anime_pt.pipelines import (
     animate,
     animation,
     canvas,
-    compare,
     driver,
     figures,
+    matting,
     pictures,
     room,
     steady,
@@ -125,6 +128,11 @@ def test_backgrounds_and_transparency(model, tmp_path):
     box = figures.find(images[-1]).box
     assert box[0] > figures.find(images[0]).box[0] + 20
     assert images[-1].shape == (300, 400, 3) and (images[-1][:, :40] == GROUND).all() and hidden[:, 60:].any()
+    # Small, a pattern becomes its mean: nothing of it is left out.
+    stripes = np.where(np.arange(400) % 4 == 3, 0, 240).astype(np.uint8)
+    picture = np.broadcast_to(stripes[:, None], (300, 400, 3))
+    small = canvas.of(dataclasses.replace(cut, picture=picture), plan, side=100).behind
+    assert np.abs(small[:, -20:].astype(int) - 180).max() < 40 and small.shape == (75, 100, 3)
     # Transparent pictures stay so; other backgrounds are put behind.
     clear = character()
     _, shown, images = made(clear, dancer(2), model)
@@ -152,7 +160,7 @@ def test_the_network_may_make_the_mask_or_not():
     image[28:36, 28:36] = 255  # White in the middle is no background.
     image[3:5, 3:5] = 90  # A speck is nobody.
     for picture in (image, np.dstack([image, (255 * share).astype(np.uint8)])):
-        out = animate.matted(picture)
+        out = matting.matted(picture)
         assert np.abs(out[..., 3:] / 255.0 - share)[6:].max() < (0.5 if picture.shape[2] == 3 else 0.01)
         assert (out[28:36, 28:36] == 255).all() and out[4, 4, 3] == 0
         solid = (share[..., 0] == 1) & (image[..., 0] != 255)
@@ -174,6 +182,26 @@ def test_wide_motions_are_made_smaller_to_fit(model):
         np.linalg.norm(at(p, *HIPS) - at(p, "neck"), axis=-1) for p in (plan.source.points, plan.poses)
     )
     assert have == pytest.approx(want[0], rel=0.15)
+    (line,) = (r for r in plan.remarks if "figure is drawn" in r)
+    assert "in the network's picture" in line and line.endswith("will be less sharp")
+
+
+def test_room_around_a_smaller_figure_is_smaller(model):
+    cut = character()
+    usual = animate.plan(cut, dancer(), model)
+    x, y = model.size[1] / 2, model.frame.ground * model.size[0]
+    points = usual.poses.copy()
+    points[..., :2] = (points[..., :2] - [x, y]) * 0.6 + [x, y]
+    small = dataclasses.replace(usual, source=transfer.placed(cut, model, 0.6), poses=points, zoom=0.6)
+    # In the user's picture both figures are of one size.
+    np.testing.assert_allclose(
+        canvas.of(cut, small, "figure").size, canvas.of(cut, usual, "figure").size, atol=3
+    )
+    high = points - [0, 500, 0]
+    windows = animate._windows(high, model, 10, 0.6)
+    stature = 0.6 * model.frame.stature * model.size[0]
+    # The window goes up with its hair.
+    np.testing.assert_allclose(windows[:, 1], high[..., 1].min(1) - animate._ABOVE * stature, atol=0.6)
 
 
 def test_joints_that_a_skeleton_lacks_are_the_characters(model):
@@ -220,6 +248,11 @@ def test_half_a_figure(model):
     plan = animate.plan(character(), poses, model)
     assert any("the motion does not show left_hip" in r for r in plan.remarks) and not plan.nobody.any()
     np.testing.assert_allclose(at(plan.poses, "neck")[0], at(plan.source.points, "neck"), atol=2)
+    # Without a word of numpy's about frames that show nobody.
+    poses.keypoints[3:5] = np.nan, np.nan, 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert animate.plan(character(), poses, model).nobody.sum() == 2
 
 
 def test_batches_do_not_matter_and_are_padded():
@@ -278,7 +311,7 @@ def test_steadying_takes_flicker_not_motion():
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.apng", "frames", "a.sheet.png"])
 def test_every_kind_of_file(name, model, tmp_path):
     cut, poses = character(), dancer(6)
-    plan = animate.plan(cut, poses, model)
+    plan = animate.plan(cut, poses, model, in_place="sheet" in name)
     shown = canvas.of(cut, plan, "figure" if "sheet" in name else "picture", 120)
     done = animation.write(tmp_path / name, model, driver.Driver(poses), plan, shown, video.rate(10), reach=1)
     assert done.frames == 6 and done.steadied is not None and "steadied" in str(done)
@@ -298,6 +331,10 @@ def test_every_kind_of_file(name, model, tmp_path):
             rows, columns = np.nonzero(cell > 128)
             assert abs(rows.max() - y) < 8 and columns.min() < x < columns.max()
         assert about["pivot"]["y"] == pytest.approx(1 - y / about["cell_height"], abs=1e-3)
+        # A figure that walks about stands nowhere.
+        walks = animate.plan(cut, poses, model)
+        animation.write(tmp_path / name, model, driver.Driver(poses), walks, shown, video.rate(10))
+        assert not {"anchor", "pivot"} & json.loads((tmp_path / "a.sheet.json").read_text()).keys()
     else:
         frames = list(video_reader.read(tmp_path / name))
         assert len(frames) == 6 and frames[0].image.shape == (90, 120, 3)
@@ -339,6 +376,59 @@ def test_frames_are_made_as_they_are_written(tmp_path):
     assert len(written) == 60 and max(ahead) <= 8
 
 
+class Breaks(puppet.Puppet):
+    """Is interrupted after so many batches."""
+
+    def __init__(self, most):
+        super().__init__()
+        self._most = most
+
+    def __call__(self, sources, poses):
+        if len(self.asked) == self._most:
+            raise KeyboardInterrupt
+        return super().__call__(sources, poses)
+
+
+def test_an_animation_that_breaks_off_ends_and_replaces_nothing(model, tmp_path, monkeypatch):
+    cut, poses, page = character(), dancer(12), tmp_path / "a.html"
+    plan = animate.plan(cut, poses, model)
+    shown = canvas.of(cut, plan, side=100)
+    for path in (tmp_path / "a.mp4", page, video.of_page(page)):
+        path.write_text("older")
+
+    def attempt(most, raised):
+        try:
+            of = driver.Driver(poses)
+            animation.write(tmp_path / "a.mp4", Breaks(most), of, plan, shown, video.rate(10), 4, page=page)
+        except BaseException as error:
+            raised.append(error)
+
+    def breaks_off_by(kind, most):
+        raised = []
+        # In a thread, since what is tested is that it ends.
+        thread = threading.Thread(target=attempt, args=(most, raised), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive() and isinstance(raised[0], kind), raised
+        assert {p.name for p in tmp_path.iterdir()} == {"a.mp4", "a.html", "a.html.mp4"}
+        assert all(p.read_text() == "older" for p in tmp_path.iterdir() if p not in done)
+
+    done = []
+    for batches in (0, 2):
+        breaks_off_by(KeyboardInterrupt, batches)
+    # An encoder that fails after the last frame.
+    encode = video._WRITERS[".mp4"]
+
+    def failing(path, frames, fps):
+        encode(path, frames, fps)
+        if "html" in path.name:
+            raise OSError("flushed in vain")
+
+    monkeypatch.setitem(video._WRITERS, ".mp4", failing)
+    done.append(tmp_path / "a.mp4")
+    breaks_off_by(OSError, 99)
+
+
 def test_side_by_side_with_the_film(model, tmp_path):
     cut, poses = character(), dancer(8)
     shades = [np.full((600, 600, 3), 25 * i, np.uint8) for i in range(8)]
@@ -349,7 +439,7 @@ def test_side_by_side_with_the_film(model, tmp_path):
     of = driver.Driver(poses, tmp_path / "film 1.mp4")
     remarks = ["frames 3 to 5: nose: filled in", "</script><b>bold</b>"]
     animation.write(tmp_path / "a.mp4", model, of, plan, shown, video.rate(10), page=page, remarks=remarks)
-    frames = [f.image for f in video_reader.read(compare.video_path(page))]
+    frames = [f.image for f in video_reader.read(video.of_page(page))]
     assert len(frames) == 8 and frames[0].shape[0] == 360
     # The film's own frames, in time.
     assert [round(float(f[5:30, 5:30].mean()) / 25) for f in frames] == list(range(8))
