@@ -2,9 +2,10 @@
 
     python -m anime_pt.annotate --image=girl.png --joints=girl.json
 
-Prints an address to open; the page loads nothing from elsewhere, and nobody else can reach it. "Save" writes
-`--joints` in the project's own format, which `anime_pt.animate` takes as `--joints`. Where there is no
-such file yet, joints are estimated first; what is not found is missing, and is put by hand. Ctrl-C ends it.
+Prints an address to open; the page loads nothing from elsewhere. Other machines cannot reach it; other users
+of this one can, and could save, too. "Save" writes `--joints` in the project's own format, which
+`anime_pt.animate` takes as `--joints`. Where there is no such file yet, joints are estimated first; what is
+not found is missing, and is put by hand. Ctrl-C ends it.
 """
 
 import pathlib
