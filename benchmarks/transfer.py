@@ -1,13 +1,14 @@
 r"""Benchmark of pose transfer, see docs/benchmark.md. One JSON line for each list of pairs.
 
     python -m benchmarks.transfer --row=copy --size=128 --data_dir=data
+    python -m benchmarks.transfer --row=packaged --size=128 --data_dir=data
     python -m benchmarks.transfer --row=PATN --workdir=runs/patn --size=128 --data_dir=data >> results.jsonl
     python -m benchmarks.transfer --table=results.jsonl
 
-A row is a training run (`--workdir`) under a name of one's own; `copy` gives the source back. Lists are of
-`unity_avatars/benchmark_SIZE`, rendered where it is not built, and of the 3D characters in
-`DATA_DIR/downloads/manual`, where there are any. Networks of another size get the pictures in theirs, and
-what they make is brought back: `resized` says from what.
+A row is a training run (`--workdir`) under a name of one's own; `copy` gives the source back, `packaged` is
+the network that comes with the package. Lists are of `unity_avatars/benchmark_SIZE`, rendered where it is not
+built, and of the 3D characters in `DATA_DIR/downloads/manual`, where there are any. Networks of another size
+get the pictures in theirs, and what they make is brought back: `resized` says from what.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from absl import logging
 
 from anime_pt import command
 
-COPY = "copy"
+COPY, PACKAGED = "copy", "packaged"
+# Whose characters and poses the lists hold out.
+TRAINED_ON = ("unity_avatars/benchmark_128", "unity_avatars/benchmark_256")
 SKELETON = "avatar_20"
 SEED = 0
 BATCH = 16
@@ -181,16 +184,6 @@ def copied(batch: Mapping[str, np.ndarray]) -> np.ndarray:
     return batch["source_image"][:, 0]
 
 
-def before_white(images: np.ndarray) -> np.ndarray:
-    """(..., 3 or 4) uint8: colours of half transparent pixels as all others are, a mask as it is."""
-    if images.shape[-1] == 3:
-        return images
-    share = images[..., 3:] / 255
-    return np.concatenate([images[..., :3] * share + 255 * (1 - share) + 0.5, images[..., 3:]], -1).astype(
-        np.uint8
-    )
-
-
 @functools.cache
 def _measure() -> Callable[..., dict[str, Any]]:
     import jax
@@ -209,7 +202,7 @@ def measured(
     """Metrics `eval/...` of a list by name, and columns for a sheet: source, pose, target, result.
 
     Args:
-      network: makes (b, h, w, 3 or 4) uint8 of a batch of pairs.
+      network: makes (b, h, w, 3 or 4) uint8 of a batch of pairs, before white whether with a mask or without.
       listed: the pairs.
       judges: a `judges.Judges`, or None.
     """
@@ -224,7 +217,6 @@ def measured(
     kept: dict[str, list[np.ndarray]] = {}
     for batch, count in batches_of(listed):
         made, target, source = network(batch), batch["target_image"], copied(batch)
-        made = before_white(made)
         arrays = {k: batch[k] for k in ("target_keypoints", "target_mask") if k in batch}
         found = jax.device_get(measure(unit(made), unit(target), unit(source), arrays))
         for name, value in found.items():
@@ -250,29 +242,34 @@ def measured(
     return out, columns
 
 
-def budget(model: Any, workdir: pathlib.Path) -> dict[str, Any]:
-    """What a network is and what its training took, as the run recorded it."""
+def budget(model: Any, workdir: pathlib.Path | None) -> dict[str, Any]:
+    """What a network is and what its training took, as the run recorded it; without one, no minutes."""
     from anime_pt import evaluate, metric_writer, recipe
+    from anime_pt.data import sources
 
     config = model.config
     stages = recipe.make(config).stages
     pictures, seconds, last = 0, 0.0, 0
-    for row in metric_writer.read_metrics(workdir):
+    for row in metric_writer.read_metrics(workdir) if workdir else ():
         rate = row.get("train/images_per_second", 0)
         if rate and last < row["step"] <= model.step:
             seen = (row["step"] - last) * evaluate.stage_of(stages, row["step"]).batch_size
             pictures, seconds, last = pictures + seen, seconds + seen / rate, row["step"]
-    data = f"{config.data.name}, {config.data.get('poses', 'all')} poses"
+    if workdir is None:
+        trained = ((min(s.stop, model.step) - s.start) * s.batch_size for s in stages)
+        pictures = sum(max(count, 0) for count in trained)
+    name, poses = config.data.name.removeprefix(sources.RENDER), config.data.get("poses", "all")
+    split = config.data.get("train_split", "train")
     return {
         "recipe": config.recipe,
         "parameters": model.parameters,
         "step": model.step,
         "steps": stages[-1].stop,
         "pictures": pictures,
-        "minutes": round(seconds / 60, 1),
-        "data": data,
-        # Other sets have other characters in their splits, or show all poses.
-        "held_out": data.startswith("unity_avatars/benchmark_") and data.endswith(", seen poses"),
+        "minutes": round(seconds / 60, 1) if workdir else None,
+        "data": f"{config.data.name}, {poses} poses",
+        # Other sets, and these with changes, have other characters in their splits, or show all poses.
+        "held_out": name in TRAINED_ON and poses == "seen" and split == "train",
     }
 
 
@@ -305,7 +302,9 @@ def line_of(
 
     out = {"benchmark": "transfer", "row": row, "list": name}
     out |= {"size": "x".join(map(str, listed.framing.size)), "pairs": len(listed), "seed": SEED}
-    out |= {"sources": len(listed.pairs[0][0]), "fingerprint": pairs.fingerprint(listed.pairs)}
+    # Numbers of pictures do not say whose they are, where everybody has models of their own.
+    who = listed.source.groups if LISTS[name].dataset == _MODELS else ()
+    out |= {"sources": len(listed.pairs[0][0]), "fingerprint": pairs.fingerprint(listed.pairs, who)}
     out |= {"dataset": listed.source.name} | told | {"hardware": hardware(), "commit": commit()}
     return out | {k: float(f"{v:.5g}") for k, v in metrics.items()}
 
@@ -323,7 +322,8 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                     f", {line['resized']}" if line["resized"] else ""
                 )
                 cells = (name + _mark(line), size, f"{line['recipe']}, {whole}", line["data"])
-                cells += (f"{line['pictures']:,}", f"{line['minutes']:g}", line["trained_on"], line["commit"])
+                minutes = "–" if line["minutes"] is None else f"{line['minutes']:g}"
+                cells += (f"{line['pictures']:,}", minutes, line["trained_on"], line["commit"])
                 out.append(_line(cells))
     out = out if len(out) > 2 else []  # Copies alone: nobody was trained.
     for size, of in dict.fromkeys((size, of) for size, of, _ in rows):
@@ -377,7 +377,7 @@ def flags(words: Sequence[str] | None) -> argparse.Namespace:
       ValueError: flags that do not go together, or a list that there is not.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--row", default="", help="name of the row; copy needs no workdir")
+    parser.add_argument("--row", default="", help="name of the row; copy and packaged need no workdir")
     parser.add_argument("--workdir", default="", help="training run of a network that transfers poses")
     parser.add_argument("--step", type=int, help="its checkpoint (default: the best one, or the latest)")
     parser.add_argument("--size", type=int, choices=(128, 256), default=128, help="height of the pictures")
@@ -396,8 +396,10 @@ def flags(words: Sequence[str] | None) -> argparse.Namespace:
         return given
     if not given.row:
         raise ValueError("name the row, --row=copy or --row=NAME --workdir=RUN, or --table=FILE")
-    if (given.row == COPY) != (not given.workdir):
-        raise ValueError("a row other than copy needs the --workdir of a run, and copy needs none")
+    if (given.row in (COPY, PACKAGED)) != (not given.workdir):
+        raise ValueError("a row needs the --workdir of a run; copy and packaged need none")
+    if given.row == PACKAGED and given.step is not None:
+        raise ValueError("--step is a checkpoint of --workdir: name that, too")
     given.lists = given.lists.split(",")
     if unknown := [name for name in given.lists if name not in LISTS]:
         raise ValueError(f"--lists={','.join(unknown)}: there are {', '.join(LISTS)}")
@@ -417,12 +419,12 @@ def main(words: Sequence[str] | None = None) -> None:
     logging.set_verbosity(logging.ERROR)
     size = given.size, given.size * 3 // 4
     network, told, sources = copied, {}, 1
-    if given.workdir:
-        workdir = pathlib.Path(given.workdir)
+    if given.row != COPY:
+        workdir = pathlib.Path(given.workdir) if given.workdir else None
         model = transfer.Model(workdir, given.step)
         network = Resized(model, size)
         told = budget(model, workdir) | {"resized": network.words}
-        told["trained_on"] = given.trained_on or hardware()
+        told["trained_on"] = given.trained_on or (hardware() if workdir else "see its model card")
         sources = model.config.data.get("sources", 1)
     judge = None if given.no_judges else judges.Judges(vars(given))
     for name in given.lists:

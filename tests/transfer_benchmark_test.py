@@ -1,5 +1,6 @@
 """The benchmark of pose transfer: its rows and tables, on blank pictures and with stand-ins of networks."""
 
+import copy
 import json
 import types
 
@@ -31,10 +32,9 @@ class Listed(list):
                 row |= {f"{side}_image": image, f"{side}_mask": mask, f"{side}_keypoints": points}
             self.append(row)
         self.pairs = [((2 * i,), 2 * i + 1) for i in range(count)]
-        self.source, self.framing = (
-            types.SimpleNamespace(name="stand_in/boxes"),
-            types.SimpleNamespace(size=SIZE),
-        )
+        groups = tuple(pairs.Group(who, (), costume="summer") for who in ("Mei", "Rin"))
+        self.source = types.SimpleNamespace(name="stand_in/boxes", groups=groups)
+        self.framing = types.SimpleNamespace(size=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +150,14 @@ def test_networks_of_other_joints_and_with_masks(listed):
     np.testing.assert_allclose(poses[:, 0, 0], (nose[:, 0] - 12) * 0.6 + 6, atol=1e-4)
 
 
-def test_half_transparent_results_stand_before_white():
-    images = np.uint8([[[[0, 100, 255, 128], [9, 9, 9, 255], [9, 9, 9, 0]]]])
-    seen = [[127, 177, 255, 128], [9, 9, 9, 255], [255, 255, 255, 0]]
-    np.testing.assert_array_equal(transfer.before_white(images)[0, 0], seen)
-    np.testing.assert_array_equal(transfer.before_white(images[..., :3]), images[..., :3])
+def test_colours_of_half_transparent_results_stand_before_white_already(listed):
+    """As those of the targets do, which networks with a mask learn from."""
+    half = lambda batch: np.full((*batch["target_image"].shape[:3], 1), 128, np.uint8)
+    found, columns = transfer.measured(
+        lambda batch: np.concatenate([batch["target_image"], half(batch)], -1), listed
+    )
+    assert found["eval/l1"] == 0 and found["eval/ssim"] > 0.9999 and "eval/mask_iou" in found
+    np.testing.assert_array_equal(columns[3][..., :3], columns[2])
 
 
 def run_of(tmp_path, **data):
@@ -182,8 +185,25 @@ def test_the_budget_is_what_the_run_recorded(tmp_path):
         "data": "unity_avatars/benchmark_128, seen poses",
         "held_out": True,
     }
-    for data in ({"poses": "all"}, {"name": "unity_avatars/procedural_128"}):
-        assert not transfer.budget(run_of(tmp_path, **data), tmp_path)["held_out"]
+    # The package has no record of a run: the pictures follow from the schedule.
+    packaged = transfer.budget(run_of(tmp_path), None)
+    assert packaged == told | {"pictures": 20 * run_of(tmp_path).config.schedule.batch_size, "minutes": None}
+
+
+@pytest.mark.parametrize(
+    ("data", "held_out"),
+    [
+        ({}, True),
+        ({"name": "render:unity_avatars/benchmark_128"}, True),
+        ({"name": "unity_avatars/benchmark_256"}, True),
+        ({"poses": "all"}, False),
+        ({"name": "unity_avatars/procedural_128"}, False),
+        ({"name": "unity_avatars/benchmark_128-seed1"}, False),
+        ({"train_split": "train+test"}, False),
+    ],
+)
+def test_what_a_training_may_have_seen_is_told_by_its_data(data, held_out, tmp_path):
+    assert transfer.budget(run_of(tmp_path, **data), tmp_path)["held_out"] is held_out
 
 
 def test_rows_become_tables(rows, listed, tmp_path):
@@ -214,6 +234,19 @@ def test_rows_become_tables(rows, listed, tmp_path):
     assert "**unseen characters in unseen poses**, 32x24; 18 pairs" in text and "† Its training" in text
 
 
+def test_lists_of_the_users_models_are_told_apart_by_their_names(listed):
+    """Folders of as many pictures give the same numbers."""
+    prints = lambda name: transfer.line_of("copy", name, listed, {}, {})["fingerprint"]
+    assert prints("both") == prints("characters") == pairs.fingerprint(listed.pairs)
+    found = {prints("both"), prints("mmd")}
+    for who, costume in (("Ren", "summer"), ("Rin", "winter")):
+        other = copy.copy(listed)
+        groups = (listed.source.groups[0], pairs.Group(who, (), costume=costume))
+        other.source = types.SimpleNamespace(name="stand_in/boxes", groups=groups)
+        found.add(transfer.line_of("copy", "mmd", other, {}, {})["fingerprint"])
+    assert len(found) == 4
+
+
 def test_lists_hold_out_what_their_names_say():
     """Their fingerprints are in data/held_out_test.py."""
     of = {name: (of.split, of.poses) for name, of in transfer.LISTS.items()}
@@ -234,7 +267,9 @@ def test_a_list_without_its_data_is_told_apart(tmp_path):
     [
         ("", "name the row"),
         ("--row=PATN", "needs the --workdir of a run"),
-        ("--row=copy --workdir=runs/x", "copy needs none"),
+        ("--row=copy --workdir=runs/x", "copy and packaged need none"),
+        ("--row=packaged --workdir=runs/x", "copy and packaged need none"),
+        ("--row=packaged --step=3", "--step is a checkpoint of --workdir"),
         ("--row=copy --lists=both,bothh", "--lists=bothh: there are characters, poses, both, mmd"),
         ("--table=nothing.jsonl", "nothing.jsonl holds no results"),
     ],

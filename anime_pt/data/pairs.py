@@ -48,11 +48,13 @@ class Group:
       runs: ((start, stop), ...) in the split, rising: splits that are rendered when they are read may have
         millions of pictures.
       goals: pictures that are targets, if these others are; then those of `runs` are sources alone.
+      costume: what they wear, where the dataset says it.
     """
 
     character: str
     runs: tuple[tuple[int, int], ...]
     goals: "Group | None" = None
+    costume: str = ""
 
     @functools.cached_property
     def _ends(self) -> list[int]:
@@ -161,7 +163,7 @@ def source(
             count = sum(row[1] for row in rows)
             runs.setdefault(who, []).append((start, start + count))
             start += count
-        groups = (Group(who[0], tuple(of)) for who, of in runs.items())
+        groups = (Group(who[0], tuple(of), costume="".join(who[1:])) for who, of in runs.items())
         if poses != held_out.ALL:
             numbers = held_out.poses(dataset, examples, split)
             groups = (_in_poses(group, numbers, poses) for group in groups)
@@ -188,7 +190,7 @@ def _in_poses(group: Group, numbers: Sequence[int], poses: str) -> Group:
         return tuple(map(tuple, out))
 
     goals = Group(group.character, runs(True)) if poses == held_out.UNSEEN else None
-    return Group(group.character, runs(False), goals)
+    return dataclasses.replace(group, runs=runs(False), goals=goals)
 
 
 def _who(
@@ -280,9 +282,15 @@ def published_list(
     return out
 
 
-def fingerprint(pairs: Sequence[Pair]) -> str:
-    """A digest of a list of pairs: evaluations that print the same one went through the same pairs."""
+def fingerprint(pairs: Sequence[Pair], groups: Sequence[Group] = ()) -> str:
+    """A digest of a list of pairs: evaluations that print the same one went through the same pairs.
+
+    Args:
+      pairs: of one dataset; their numbers are what is digested.
+      groups: where that dataset is made of the user's files, of whom it is: their names are digested, too.
+    """
     text = ";".join(f"{','.join(map(str, of))}>{target}" for of, target in pairs)
+    text += "".join(f";{group.character}/{group.costume}" for group in groups)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
