@@ -90,10 +90,11 @@ def source(dataset: tfds.core.DatasetBuilder | live.Dataset, split: str) -> Any:
     Raises:
       ValueError: there is no such split, it is empty or damaged, or it is in a format without random access.
     """
-    base = re.split(r"\[|\+", split)[0]
-    if base not in dataset.info.splits:
-        known = ", ".join(dataset.info.splits)
-        raise ValueError(f"dataset {dataset.info.full_name} has no split {base!r}; it has {known}")
+    for part in split.split("+"):
+        base = part.partition("[")[0].strip()
+        if base not in dataset.info.splits:
+            known = ", ".join(dataset.info.splits)
+            raise ValueError(f"dataset {dataset.info.full_name} has no split {base!r}; it has {known}")
     again = f"delete {dataset.data_dir} and build it again"
     try:
         examples = dataset.as_data_source(split)

@@ -10,7 +10,9 @@ from anime_pt import command
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _OUT = flags.DEFINE_string("out", None, "File to write, .npz.")
 _PLAYER = flags.DEFINE_string(
-    "player", "estimator", "Which network of the run: generator of patn, features of features."
+    "player",
+    "estimator",
+    "Which network of the run: generator of patn, features of features, lifter of lifting.",
 )
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint to take (default: the best one, or the latest).")
 _AVERAGE = flags.DEFINE_string(

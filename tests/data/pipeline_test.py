@@ -65,8 +65,11 @@ def test_evaluation_sees_every_example_once_and_pads(config):
 def test_missing_dataset_and_split(config, tmp_path):
     with pytest.raises(sources.DatasetNotBuiltError, match=r"python -m tfds_builders\.build unity_avatars/x"):
         sources.builder("unity_avatars/x", str(tmp_path))
-    with pytest.raises(ValueError, match="has no split 'dev'; it has "):
-        sources.source(sources.builder(config.data.name, config.data.data_dir), "dev")
+    built = sources.builder(config.data.name, config.data.data_dir)
+    assert len(sources.source(built, "train[:50%]+test")) > len(sources.source(built, "test")) > 0
+    for split in ("dev", "train+dev", "train[:50%]+dev[1:]"):
+        with pytest.raises(ValueError, match="has no split 'dev'; it has "):
+            sources.source(built, split)
 
 
 def test_the_newest_version_is_taken(config, tmp_path):
