@@ -73,7 +73,9 @@ _SMOOTH = flags.DEFINE_enum(
 )
 _LONGEST_GAP = flags.DEFINE_float("longest_gap", 0.27, "Seconds that a joint may be lost and filled in.", 0)
 
-_REFERENCE = flags.DEFINE_integer("reference", None, "Frame in which the driver is outstretched, from 0.", 0)
+_REFERENCE = flags.DEFINE_integer(
+    "reference", None, "Frame in which the driver is outstretched, 0 being that of --start.", 0
+)
 _SAME_POSE = flags.DEFINE_boolean("same_pose", False, "In --reference the driver has the picture's pose.")
 _TURN_HEAD = flags.DEFINE_boolean(
     "turn_head", True, "The head faces as in the picture when the driver's does."
@@ -131,13 +133,14 @@ def main(_: Sequence[str]) -> None:
         _finder(of) if kind == "film" else None,
         None if fps is None else float(fps),
         _PERSON.value,
-        _motion_size(),
+        command.height_and_width(_MOTION_SIZE),
         _YAW.value,
         lambda moments: _progress(moments, "posing", len(moments)),
     )
-    motion = driver.part(motion, _START.value, _SECONDS.value)
     smooth = _SMOOTH.value or ("none" if kind == "motion" else "median_savgol")
     motion, report = driver.clean(motion, smooth, _LONGEST_GAP.value, _MOTION_THRESHOLD.value)
+    # After that: what is before and after the part fills its gaps.
+    motion, report = driver.part(motion, report, _START.value, _SECONDS.value)
 
     sheet = form == ".sheet.png"
     in_place = sheet if _IN_PLACE.value is None else _IN_PLACE.value
@@ -238,18 +241,9 @@ def _interruptible(form: str) -> Iterator[None]:
         raise command.Interrupted(f"interrupted; {_OUT.value}: {kept}") from None
 
 
-def _motion_size() -> tuple[float, float] | None:
-    if _MOTION_SIZE.value is None:
-        return None
-    parts = _MOTION_SIZE.value.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) < 100_000 for p in parts):
-        raise ValueError(f"--motion_size must be HEIGHTxWIDTH in pixels, got {_MOTION_SIZE.value!r}")
-    return float(parts[0]), float(parts[1])
-
-
 def _check() -> None:
     """Raises for what can be told from the flags alone."""
-    from anime_pt.pipelines import video
+    from anime_pt.pipelines import sprites, video
     from anime_pt.pose import files
 
     for flag in (_CHARACTER, _WORKDIR, _MOTION, _OUT, _JOINTS, _PREVIEW, _HTML, _DETECTOR, _BOXES):
@@ -260,17 +254,28 @@ def _check() -> None:
     if _PREVIEW.value is not None:
         if not _PREVIEW.value.lower().endswith(".png"):
             raise ValueError(f"--preview must end in .png, got {_PREVIEW.value!r}")
-        if pathlib.Path(_PREVIEW.value).resolve() == pathlib.Path(_CHARACTER.value).resolve():
-            raise ValueError(f"--preview={_PREVIEW.value} would replace the picture: name another file")
+        command.apart([("preview", _PREVIEW.value)], [_CHARACTER.value])
+        joints = pathlib.Path(_PREVIEW.value).with_suffix(".json")
+        if joints.exists():
+            raise FileExistsError(
+                f"{joints} exists, and may be corrected by hand: use it with --joints={joints} instead of "
+                "--preview, or delete it, or name another --preview"
+            )
         files.check(pathlib.Path(_PREVIEW.value))
         return
     for flag in (_MOTION, _OUT):
         if flag.value is None:
             raise ValueError(f"--{flag.name} is missing (only --preview does without)")
     out = pathlib.Path(_OUT.value)
-    if out.resolve() in (pathlib.Path(p).resolve() for p in (_CHARACTER.value, _MOTION.value)):
-        raise ValueError(f"--out={out} would replace an input: name another file")
     form = video.kind(_OUT.value)
+    outputs = [("out", out)]
+    if form == ".sheet.png":
+        outputs.append(("out", sprites.description_path(out)))
+    if _HTML.value is not None:
+        page = pathlib.Path(_HTML.value)
+        outputs += [("html", page), ("html", video.of_page(page))]
+    inputs = (_CHARACTER, _MOTION, _JOINTS, _DETECTOR, _BOXES, _BACKGROUND)
+    command.apart(outputs, [flag.value for flag in inputs if flag.value is not None])
     if not form and any(out.glob("frame_*.png")):
         raise FileExistsError(f"{out} has frames already: delete them, or name another folder")
     files.check(out, folder=not form)

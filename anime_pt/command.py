@@ -7,7 +7,7 @@ import pathlib
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
@@ -45,6 +45,36 @@ def run(main: Callable[[Sequence[str]], None], arguments: bool = False) -> None:
         if debug:
             traceback.print_exc()
         _exit(f"error: {one_line(error)}", 1)
+
+
+def apart(outputs: Sequence[tuple[str, str | os.PathLike]], inputs: Iterable[str | os.PathLike]) -> None:
+    """Raises ValueError if a file would be written over another one of the same command.
+
+    Args:
+      outputs: flags, and the paths that are written because of them.
+      inputs: what is read; names of what are no files are left out.
+    """
+    taken = {pathlib.Path(path).resolve(): "an input" for path in inputs if os.path.exists(path)}
+    for flag, path in outputs:
+        what = taken.setdefault(pathlib.Path(path).resolve(), f"what --{flag} writes")
+        if what != f"what --{flag} writes":
+            raise ValueError(f"--{flag} would replace {what}, {path}: name another file")
+
+
+def height_and_width(flag: flags.FlagHolder[str | None]) -> tuple[float, float] | None:
+    """Of a flag that says HEIGHTxWIDTH; None where it is not given.
+
+    Raises:
+      ValueError: it says something else.
+    """
+    if flag.value is None:
+        return None
+    parts = flag.value.lower().split("x")
+    if len(parts) != 2 or not all(p.isdecimal() and len(p) < 6 and int(p) > 0 for p in parts):
+        raise ValueError(
+            f"--{flag.name} must be HEIGHTxWIDTH in pixels, such as 720x1280, got {flag.value!r}"
+        )
+    return float(parts[0]), float(parts[1])
 
 
 def keep_compiled() -> None:

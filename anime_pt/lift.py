@@ -57,11 +57,13 @@ def main(_: Sequence[str]) -> None:
             files.check(pathlib.Path(flag.value))
     if not source.exists():
         raise FileNotFoundError(f"there is no file or folder {source}")
+    outputs = [(flag.name, flag.value) for flag in (_OUT, _JOINTS) if flag.value is not None]
+    command.apart(outputs, filter(None, (source, _CHARACTER.value)))
     if _STEP.value is not None and _WORKDIR.value is None:
         raise ValueError("--step is a checkpoint of --workdir: name that, too")
     if _WORKDIR.value is not None and _DEPTH.value == "file":
         raise ValueError("--workdir is whose network says the depth: leave it or --depth=file out")
-    size = _size()
+    size = command.height_and_width(_SIZE)
 
     # After all that can be told without it: JAX takes seconds.
     from anime_pt.avatars import files as characters
@@ -94,15 +96,6 @@ def main(_: Sequence[str]) -> None:
     if _JOINTS.value is not None:
         formats.write(_JOINTS.value, joints)
         print(_JOINTS.value)
-
-
-def _size() -> tuple[float, float] | None:
-    if _SIZE.value is None:
-        return None
-    parts = _SIZE.value.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) < 100_000 for p in parts):
-        raise ValueError(f"--size must be HEIGHTxWIDTH in pixels, such as 720x1280, got {_SIZE.value!r}")
-    return float(parts[0]), float(parts[1])
 
 
 if __name__ == "__main__":

@@ -74,6 +74,34 @@ def test_joints_are_shown_corrected_and_used(folder):
     assert "thigh: not measured on both figures" in done.stderr
 
 
+def test_nothing_is_written_over(folder):
+    character = folder / "少女 1.png"
+    (folder / "again.json").write_text("corrected")
+    done = command("anime_pt.animate", f"--character={character}", f"--preview={folder / 'again.png'}")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {folder / 'again.json'} exists") and "use it with --joints=" in line
+    assert (folder / "again.json").read_text() == "corrected" and not (folder / "again.png").exists()
+    motion = f"--motion={folder / 'walk.json'}"
+    film = folder / "b.html.mp4"
+    film.write_bytes(b"")
+    for arguments, says in (
+        ([motion, f"--out={character}"], "--out would replace an input, "),
+        (
+            [motion, f"--out={folder / 'walk.sheet.png'}", f"--joints={folder / 'walk.sheet.json'}"],
+            "an input",
+        ),
+        ([f"--motion={film}", f"--out={folder / 'c.mp4'}", f"--html={folder / 'b.html'}"], "--html would"),
+        (
+            [motion, f"--out={film}", f"--html={folder / 'b.html'}"],
+            "--html would replace what --out writes, ",
+        ),
+    ):
+        (folder / "walk.sheet.json").write_text("{}")
+        done = command("anime_pt.animate", f"--character={character}", *arguments)
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1 and line.startswith("error: ") and says in line
+
+
 def test_errors_are_one_line(folder):
     done = animate(
         folder,

@@ -25,6 +25,11 @@ def test_a_walk_of_coco_s_joints(tmp_path):
         file.last_frame == 23
         and len(file.bones["左足ＩＫ" if "左足ＩＫ" in file.bones else "左足IK"].frames) == 24
     )
+    # Its own input is not written over.
+    before = (tmp_path / "歩く.json").read_bytes()
+    result = command("anime_pt.lift", flags[0], flags[1], f"--joints={tmp_path}/歩く.json")
+    assert result.returncode == 1 and "error: --joints would replace an input, " in result.stderr
+    assert (tmp_path / "歩く.json").read_bytes() == before
     errors = lifted_test.limb_errors(vmd_motion.record(vmd_motion.load(out)), points)
     assert np.mean(list(errors.values())) < 22, errors
 

@@ -225,8 +225,10 @@ def _last(times: np.ndarray) -> float:
     return float(np.median(np.diff(times)))
 
 
-def part(driver: Driver, start: float = 0.0, seconds: float | None = None) -> Driver:
-    """The poses from a moment on, for so long.
+def part(
+    driver: Driver, report: gaps.Report, start: float = 0.0, seconds: float | None = None
+) -> tuple[Driver, gaps.Report]:
+    """The poses from a moment on, for so long, and what was not found among them.
 
     Raises:
       DriverError: the motion is over by then.
@@ -240,7 +242,8 @@ def part(driver: Driver, start: float = 0.0, seconds: float | None = None) -> Dr
         )
     world = None if poses.world is None else poses.world[first:stop]
     poses = dataclasses.replace(poses, keypoints=poses.keypoints[first:stop], world=world)
-    return dataclasses.replace(driver, poses=poses, start=driver.start + first / poses.fps)
+    driver = dataclasses.replace(driver, poses=poses, start=driver.start + first / poses.fps)
+    return driver, report.part(first, first + len(poses.keypoints))
 
 
 def clean(

@@ -68,6 +68,16 @@ class Report:
         """The gaps that stay."""
         return tuple(gap for gap in self.gaps if gap.kind != "filled")
 
+    def part(self, first: int, stop: int) -> "Report":
+        """Of the frames from `first` to before `stop` alone, which count from 0 there."""
+        within = tuple(
+            dataclasses.replace(gap, start=max(gap.start, first) - first, stop=min(gap.stop, stop) - first)
+            for gap in self.gaps
+            if gap.start < stop and gap.stop > first
+        )
+        empty = tuple(frame - first for frame in self.empty if first <= frame < stop)
+        return Report(within, stop - first, self.joints, empty)
+
     def lines(self) -> list[str]:
         """What is to be said of it, a line for each span of frames, in their order."""
         spans: dict[tuple[int, int, str], list[str]] = {}

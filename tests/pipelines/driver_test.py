@@ -107,11 +107,17 @@ def test_gaps_are_filled_or_reported():
 
 
 def test_a_part_of_a_motion():
-    part = driver.part(driver.Driver(moving()), 0.5, 0.8)
+    poses = moving()
+    poses.keypoints[3:7] = np.nan, np.nan, 0
+    poses.keypoints[[10, 11, 16], 9] = np.nan, np.nan, 0
+    part, report = driver.part(*driver.clean(driver.Driver(poses), longest_gap=0.4), 0.5, 0.8)
     assert part.start == 0.5 and len(part.poses.keypoints) == 8
-    np.testing.assert_allclose(part.poses.keypoints[0], moving().keypoints[5])
+    # Filled by what is before the part, too; frames count from its first.
+    np.testing.assert_allclose(part.poses.keypoints, moving().keypoints[5:13], atol=1e-3)
+    assert report.lines() == ["frames 0 to 1: all joints: filled in", "frames 5 to 6: left_wrist: filled in"]
+    assert report.empty == (0, 1) and report.frames == 8
     with pytest.raises(driver.DriverError, match=r"lasts 2.00 seconds: it has no moment 2"):
-        driver.part(driver.Driver(moving()), 2.0)
+        driver.part(*driver.clean(driver.Driver(moving())), 2.0)
 
 
 class Crowd:
