@@ -1,7 +1,6 @@
 """Notebooks run from the first cell to the last, as they are, but for what only a hosted runtime has."""
 
 import json
-import os
 
 import pytest
 
@@ -35,7 +34,6 @@ def test_animate(tmp_path, monkeypatch):
     """With the network that draws sticks: the built-in character performs the built-in motion."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(transfer, "Model", puppet.Puppet)
-    os.makedirs("runs/patn_demo")  # Or it would train.
     space = {}
     for source, tags in cells(ROOT / "colabs" / "animate.ipynb"):
         if not {"hosted", "display"} & set(tags):
