@@ -89,14 +89,15 @@ class Judges:
             found |= self._small(generated, real, characters)
             of = lambda pictures: self._pairs(pictures, target, source, target_keypoints, skeleton)
             found |= of(generated)
-            copies = self._once(("pairs", target, source), lambda: of(source))
+            key = "pairs", target, source, target_keypoints, skeleton.name
+            copies = self._once(key, lambda: of(source))
             # Levels of SWD are parts, too.
             found |= {f"{name}/source": value for name, value in copies.items() if "/" not in name}
             if self._inception:
                 found |= files.scores(self._seen(self._inception, generated, real))
         return {f"eval/{name}": value for name, value in found.items()}
 
-    def _once(self, what: tuple[str | Pictures, ...], compute: Callable[[], Any]) -> Any:
+    def _once(self, what: tuple[str | np.ndarray, ...], compute: Callable[[], Any]) -> Any:
         """What real pictures alone decide is remembered: in a benchmark they come with every network."""
         digest = lambda x: hashlib.sha256(np.ascontiguousarray(x)).hexdigest()
         key = tuple(x if isinstance(x, str) else digest(x) for x in what)
