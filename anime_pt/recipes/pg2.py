@@ -153,7 +153,8 @@ class PG2:
         self.notes = transfer.notes(config.model.rgba) | {"eval/ssim_pg2": images.NOTES["ssim_pg2"]}
         self._judges = None
         if config.eval.get("judged", False):
-            # Not at the top: judges stand above recipes, as the estimator is of one.
+            # Not at the top: judges stand above recipes, as the estimator is of one. They stand above `train`
+            # and `evaluate`, too, so that these would have to import them in the same way.
             from anime_pt import judges
 
             self._judges = judges.Judges(config.eval)
