@@ -50,27 +50,25 @@ def main(_: Sequence[str]) -> None:
 
     from anime_pt.pose import files
 
-    out = pathlib.Path(_OUT.value)
-    for flag in (_OUT, _SHEET):
-        if flag.value is not None:
-            if not flag.value.lower().endswith(".png"):
-                raise ValueError(f"--{flag.name} must end in .png, got {flag.value!r}")
-            files.check(pathlib.Path(flag.value))
+    out, corrected = pathlib.Path(_OUT.value), _JOINTS.value or []
+    outputs = [(flag.name, flag.value) for flag in (_OUT, _SHEET) if flag.value is not None]
+    for name, path in outputs:
+        if not path.lower().endswith(".png"):
+            raise ValueError(f"--{name} must end in .png, got {path!r}")
+        files.check(pathlib.Path(path))
     if _STEP.value is not None and _WORKDIR.value is None:
         raise ValueError("--step is a checkpoint of --workdir: name that, too")
     inputs = [pathlib.Path(name) for name in (*_SOURCE.value, _POSE.value)]
     for path in inputs:
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}")
-        if path.resolve() == out.resolve():
-            raise ValueError(f"--out={out} would replace an input: name another file")
+    command.apart(outputs, [*inputs, *corrected])
     *sources, wanted = inputs
-    corrected = _JOINTS.value or []
     if corrected and len(corrected) != len(sources):
         raise ValueError(f"--joints is given {len(corrected)} times, --source {len(sources)}: give as many")
 
     # After all that can be told without it: JAX takes seconds.
-    from anime_pt.pipelines import estimator, pictures, stills, transfer
+    from anime_pt.pipelines import estimator, matting, pictures, stills, transfer
     from anime_pt.pose import formats
 
     command.keep_compiled()
@@ -106,7 +104,7 @@ def main(_: Sequence[str]) -> None:
     for remark in transfer.lacking(pose, model):
         warn(wanted, remark)
     (image,) = model(framed, pose[None])
-    stills.save(out, image)
+    stills.save(out, matting.matted(image) if model.rgba else image)
     print(out)
     if _SHEET.value is not None:
         stills.save(pathlib.Path(_SHEET.value), transfer.sheet(framed[0], pose, image, model))

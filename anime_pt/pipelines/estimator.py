@@ -14,7 +14,7 @@ from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
 from anime_pt.pipelines.figures import Box
 from anime_pt.pose import affine, decoding
-from anime_pt.state import Net
+from anime_pt.state import Net, TrainState
 
 PLAYER = "estimator"
 
@@ -52,17 +52,30 @@ def of_run(workdir: pathlib.Path, step: int | None = None, player: str = PLAYER)
             )
         )
     with Checkpoints.of_run(config, workdir) as checkpoints:
-        step = checkpoints.find(step)
-        try:
-            net = checkpoints.restore_player(abstract, player, step)
-        except Exception as error:
-            # Orbax and what it stands on raise nearly anything on files that are damaged.
-            raise ModelError(_damaged(checkpoints, step, _reason(error))) from error
-        wanted = abstract.players[player].net
-        shapes = lambda net: [x.shape for x in jax.tree.leaves((net.params, net.stats))]
-        if shapes(net) != shapes(wanted):
-            raise ModelError(_damaged(checkpoints, step, "its arrays are of another model"))
-    return algorithm, net
+        return algorithm, restored(checkpoints, abstract, player, checkpoints.find(step))
+
+
+def restored(checkpoints: Checkpoints, abstract: TrainState, player: str, step: int) -> Net:
+    """An averaged network of a checkpoint.
+
+    Args:
+      checkpoints: of the run.
+      abstract: a state of its recipe, as shapes.
+      player: which network.
+      step: of the checkpoint.
+
+    Raises:
+      ModelError: the checkpoint is damaged.
+    """
+    try:
+        net = checkpoints.restore_player(abstract, player, step)
+    except Exception as error:
+        # Orbax and what it stands on raise nearly anything on files that are damaged.
+        raise ModelError(_damaged(checkpoints, step, _reason(error))) from error
+    shapes = lambda net: [x.shape for x in jax.tree.leaves((net.params, net.stats))]
+    if shapes(net) != shapes(abstract.players[player].net):
+        raise ModelError(_damaged(checkpoints, step, "its arrays are of another model"))
+    return net
 
 
 def packaged() -> tuple[recipe.Recipe, Net]:

@@ -15,7 +15,7 @@ from anime_pt import evaluate, recipe, train, weights
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
 from anime_pt.pipelines import estimate, figures, framing, pictures, projection
-from anime_pt.pipelines.estimator import Estimator, ModelError
+from anime_pt.pipelines.estimator import Estimator, ModelError, restored
 from anime_pt.pose import affine, draw, sequences
 from anime_pt.pose.skeletons import Skeleton
 from anime_pt.state import Net, Player, TrainState
@@ -66,7 +66,7 @@ class Model:
             self._run = projection.Projector(algorithm, nets["generator"], step, stage)
 
     def __call__(self, sources: Sequence["Source"], poses: np.ndarray) -> np.ndarray:
-        """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`.
+        """(n, h, w, 3 or 4) uint8 of a character in poses (n, k, 3), in the pixels of `frame`, before white.
 
         As many times as large as the sources' `fine` are, if they have them, which must all be of one size.
         """
@@ -116,15 +116,8 @@ def _of_run(workdir: pathlib.Path, step: int | None) -> tuple[Any, recipe.Recipe
     abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
     with Checkpoints.of_run(config, workdir) as checkpoints:
         step = checkpoints.find(step)
-        try:
-            players = algorithm.transfer_players if transfers else ("generator",)
-            nets = {n: checkpoints.restore_player(abstract, n, step) for n in players}
-        except Exception as error:
-            # Orbax and what it stands on raise nearly anything on files that are damaged.
-            raise ModelError(
-                f"the checkpoint {checkpoints.directory(step)} is damaged; name another with --step "
-                f"({type(error).__name__})"
-            ) from error
+        players = algorithm.transfer_players if transfers else ("generator",)
+        nets = {name: restored(checkpoints, abstract, name, step) for name in players}
     return config, algorithm, nets, step
 
 
@@ -208,8 +201,14 @@ def cut(
       given: the joints, where somebody has corrected them: one frame, in a frame of whatever size.
 
     Raises:
-      ValueError: the picture cannot be read, shows no figure, or none of its joints is found.
+      ValueError: the picture cannot be read, shows no figure, or none of its joints is found; or the joints
+        given are not of one frame.
     """
+    if given is not None and len(given.keypoints) != 1:
+        raise ValueError(
+            f"{path}: the joints given for it have {len(given.keypoints)} frames, as those of a motion: give "
+            "a file of one frame"
+        )
     if given is None:
         found = joints(path, estimator, threshold)
         points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
@@ -339,4 +338,4 @@ def sheet(source: Source, pose: np.ndarray, out: np.ndarray, model: Model) -> np
     points = np.stack([source.points, pose]) * [source.detail, source.detail, 1]
     own, wanted = ((np.asarray(draw.drawing(points, limbs, size)) + 1) * 127.5).astype(np.uint8)
     shown = source.image if source.fine is None else source.fine
-    return np.concatenate([shown[..., :3], own, wanted, pictures.before_white(out)], 1)
+    return np.concatenate([shown[..., :3], own, wanted, out[..., :3]], 1)

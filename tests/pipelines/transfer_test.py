@@ -1,5 +1,6 @@
 """A run, a picture and a pose in; the character in that pose out. The network is an untrained small one."""
 
+import dataclasses
 import pathlib
 
 import cv2
@@ -12,8 +13,9 @@ from PIL import Image
 from anime_pt import recipe
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
 from anime_pt.checkpoint import Checkpoints
+from anime_pt.metrics import colour
 from anime_pt.models import conv
-from anime_pt.pipelines import estimator, figures, transfer
+from anime_pt.pipelines import estimator, figures, pictures, transfer
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence
 from anime_pt.pose.skeletons import AVATAR_20
@@ -52,7 +54,7 @@ def run(tmp_path_factory) -> pathlib.Path:
     """Of one checkpoint; nothing was trained."""
     config = tiny_config()
     config.data.zoom = 1.0
-    config.model.copy = True
+    config.model.update({"copy": True, "rgba": True})
     workdir = tmp_path_factory.mktemp("run")
     (workdir / "config.json").write_text(config.to_json())
     state = jax.jit(recipe.make(config).init)(jax.random.key(4)).replace(step=4)
@@ -87,10 +89,13 @@ def test_a_batch_of_poses_gives_a_picture_each(folder, model, finder):
     pose = transfer.framed(formats.read(folder / "pose.json").keypoints[0], AVATAR_20, source.points, model)
     out = model([source], np.stack([pose, source.points, pose]))
     h, w = 4 * model.size[0], 4 * model.size[1]  # As much as a picture this large can give.
-    assert out.shape == (3, h, w, 3) and out.dtype == np.uint8
+    assert out.shape == (3, h, w, 4) and out.dtype == np.uint8
     np.testing.assert_array_equal(out[0], out[2])
-    assert model([source, source], pose[None]).shape == (1, h, w, 3)
-    assert transfer.sheet(source, pose, out[0], model).shape == (h, 4 * w, 3)
+    assert model([source, source], pose[None]).shape == (1, h, w, 4)
+    sheet = transfer.sheet(source, pose, out[0], model)
+    assert sheet.shape == (h, 4 * w, 3)
+    # Before white already, whatever its mask.
+    np.testing.assert_array_equal(sheet[:, 3 * w :], out[0, ..., :3])
 
 
 def test_detail_comes_from_the_picture(folder, model, finder, monkeypatch):
@@ -103,12 +108,20 @@ def test_detail_comes_from_the_picture(folder, model, finder, monkeypatch):
     assert np.abs(shrunk - fine.image).mean() < 6
     pose = fine.points[None]
     small, large = (model([source], pose)[0].astype(float) for source in (coarse, fine))
-    assert large.shape == (3 * h, 3 * w, 3)
-    assert np.abs(large.reshape(h, 3, w, 3, 3).mean((1, 3)) - small).mean() < 6
+    assert large.shape == (3 * h, 3 * w, 4)
+    assert np.abs(large.reshape(h, 3, w, 3, 4).mean((1, 3)) - small).mean() < 6
     monkeypatch.setattr(model, "copies", False)
     assert transfer.placed(cut, model, detail=None).fine is None
     with pytest.raises(ValueError, match="only a network with a copy path"):
         transfer.placed(cut, model, detail=2)
+
+
+def test_joints_of_a_motion_are_none_of_a_picture(folder, model, finder):
+    given = formats.read(folder / "pose.json")
+    many = dataclasses.replace(given, keypoints=np.repeat(given.keypoints, 3, 0))
+    assert transfer.cut(folder / "other.png", model, finder, 0.1, given).points.shape == (20, 3)
+    with pytest.raises(ValueError, match=r"other.png: the joints given for it have 3 frames"):
+        transfer.cut(folder / "other.png", model, finder, 0.1, many)
 
 
 def test_what_a_pose_lacks_is_said(folder, model, finder):
@@ -126,6 +139,18 @@ def test_what_a_pose_lacks_is_said(folder, model, finder):
 def test_pictures_that_show_nobody_are_named(folder, model, finder):
     with pytest.raises(ValueError, match=r"empty.png: no figure was found"):
         transfer.source(folder / "empty.png", model, finder, 0.2)
+
+
+def test_the_packaged_network_carries_the_colours(folder, finder):
+    """In twice its size: the result shows more of its source's colours than of another character's."""
+    model = transfer.Model(None)
+    framed = lambda name: transfer.source(folder / f"{name}.png", model, finder, 0.1, detail=2)
+    own, other = framed("girl"), framed("other")
+    pose = transfer.framed(formats.read(folder / "pose.json").keypoints[0], AVATAR_20, own.points, model)
+    (out,) = model([own], pose[None])
+    assert out.shape == (256, 192, 3) and out.dtype == np.uint8
+    made, same, another = colour.histograms(np.stack([out, own.fine[..., :3], other.fine[..., :3]]))
+    assert made @ same > 0.85 > 0.6 > made @ another
 
 
 def test_only_the_largest_figure_is_cut_out():
@@ -147,12 +172,25 @@ def test_the_command(folder, run, tmp_path):
     done = of("other.png", out, f"--source={folder / 'girl.png'}", f"--sheet={tmp_path / 'sheet.png'}")
     assert done.returncode == 0, done.stderr
     assert Image.open(out).size == (48, 64) and Image.open(tmp_path / "sheet.png").size == (192, 64)
+    # Straight alpha: before white it is what the network drew, but for what is darker than the mask allows.
+    saved, drawn = np.asarray(Image.open(out)), np.asarray(Image.open(tmp_path / "sheet.png"))[:, 144:]
+    assert saved.shape == (64, 48, 4)
+    tinted = (drawn < 250) & (saved[..., :3] > 0)
+    assert tinted.mean() > 0.05
+    assert np.abs(pictures.before_white(saved).astype(int) - drawn)[tinted].max() <= 2
     # One line each, nothing written.
     before = sorted(tmp_path.iterdir())
     for pose, target, more, words in (
         ("none.png", tmp_path / "d.png", [], "there is no file"),
         ("other.png", tmp_path / "d.jpg", [], "must end in .png"),
-        ("other.png", folder / "girl.png", [], "would replace an input"),
+        ("other.png", folder / "girl.png", [], "--out would replace an input, "),
+        ("other.png", tmp_path / "d.png", [f"--sheet={folder / 'other.png'}"], "--sheet would replace an"),
+        (
+            "other.png",
+            tmp_path / "d.png",
+            [f"--sheet={tmp_path / 'd.png'}"],
+            "would replace what --out writes",
+        ),
     ):
         failed = of(pose, target, *more)
         assert failed.returncode == 1 and failed.stderr.startswith("error: ")
