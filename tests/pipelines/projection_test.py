@@ -1,13 +1,14 @@
 """A latent is found again by what it draws. The network is a small one with random weights."""
 
 import json
+import types
 
 import grain
 import jax
 import numpy as np
 import pytest
 
-from anime_pt import recipe
+from anime_pt import perceptual, recipe
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.models import conv
 from anime_pt.pipelines import projection, transfer
@@ -125,6 +126,32 @@ def test_a_source_is_projected_once(model, scene, found, monkeypatch):
     assert np.abs(again[::-1].astype(int) - first).max() <= 1
     each = model.each(as_bytes(sources), own, wanted)
     assert len(calls) == 3 and np.abs(each[1].astype(int) - first[1]).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_packages_network_sees_what_is_projected(model, workdirs, scene, monkeypatch):
+    """What it sees counts beside the colours, and the descent goes by both."""
+    monkeypatch.setattr(projection, "PERCEPTUAL", 1.0)
+    _, algorithm, nets, step = transfer._of_run(workdirs["psgan"], None)
+    # It takes no pictures of less than 16 pixels.
+    larger = lambda images: images.repeat(2, 1).repeat(2, 2)
+    twice = types.SimpleNamespace(
+        config=algorithm.config, generate=lambda *given: larger(algorithm.generate(*given))
+    )
+    seeing = projection.Projector(
+        twice, nets["generator"], step, algorithm.stages[-1], starts=1, iterations=1
+    )
+    (images, *_), (own, *_), *_ = scene
+    latent = np.random.default_rng(6).standard_normal((1, 6)).astype(np.float32)
+    seen_by = perceptual.loaded("", perceptual.create("", jax.random.key(0)))
+    made = twice.generate(nets["generator"], latent, own[:1], step, algorithm.stages[-1])
+    seen = float(perceptual.loss(seen_by, made, larger(images[:1])))
+    found = seeing._distances(latent, larger(images[:1]), own[:1])
+    plain = model._run._distances(latent, images[:1], own[:1])
+    np.testing.assert_allclose(found - plain, seen, rtol=1e-3)
+    assert seen > 0.01
+    (found,) = seeing.latents(larger(images[:1])[None], own[None, :1])
+    assert found.shape == (6,) and np.isfinite(found).all()
 
 
 def test_runs_that_know_no_poses_are_refused(workdirs):
