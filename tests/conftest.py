@@ -1,10 +1,13 @@
 """What several tests share: a small real dataset, a small real config, and the package's commands."""
 
 import dataclasses
+import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -29,10 +32,29 @@ for _name, _value in CACHE.items():
 logging.set_verbosity(logging.ERROR)
 
 
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[pathlib.Path], None]
+) -> pathlib.Path:
+    """A folder that the first process of `pytest -n` makes, while the others wait for it."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "once" / name
+    folder.parent.mkdir(exist_ok=True)
+    with open(folder.with_suffix(".lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder.with_suffix(".done")
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A TFDS folder, with Japanese letters and a space in its path, that holds `unity_avatars/TINY`."""
-    folder = tmp_path_factory.mktemp("データ set")
+    return made_once(tmp_path_factory, "データ set", _build)
+
+
+def _build(folder: pathlib.Path) -> None:
     config = dataclasses.replace(
         registry.make("unity_avatars/procedural_64").builder_config,
         name=TINY,
@@ -43,7 +65,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     )
     builder = unity_avatars.Builder(data_dir=folder, config=config)
     builder.download_and_prepare(file_format="array_record")
-    return folder
 
 
 def tiny_config(data_dir: pathlib.Path) -> ml_collections.ConfigDict:
@@ -66,10 +87,11 @@ def tiny_config(data_dir: pathlib.Path) -> ml_collections.ConfigDict:
 
 @pytest.fixture(scope="session")
 def unbroken(data_dir, tmp_path_factory) -> tuple[ml_collections.ConfigDict, pathlib.Path]:
-    """A whole run, made in this process: its config and its workdir. Tests must not change its numbers."""
+    """A whole run: its config and its workdir, of this process alone. Tests must not change its numbers."""
     config = tiny_config(data_dir)
+    run = made_once(tmp_path_factory, "run", lambda folder: train.train(config, folder))
     workdir = tmp_path_factory.mktemp("runs") / "踊り run"
-    train.train(config, workdir)
+    shutil.copytree(run, workdir)
     return config, workdir
 
 

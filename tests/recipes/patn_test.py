@@ -314,7 +314,8 @@ def test_what_is_measured(run):
         np.testing.assert_allclose(of_source[0], best, atol=1e-4)
         assert np.abs(of_source[1:] - best).min() > 0.02, name
     assert (found["eval/psnr"] == 60).all()
-    assert {n for n in found if n.count("/") == 1} == set(r.notes)
+    # Pictures this small have no five scales.
+    assert {n for n in found if n.count("/") == 1} == set(r.notes) - {"eval/ms_ssim"}
 
 
 def test_masks_sources_and_the_unet():
