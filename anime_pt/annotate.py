@@ -62,9 +62,7 @@ def _estimated(image: pathlib.Path, size: tuple[int, int]):
     from anime_pt.pose.sequences import PoseSequence, unknown
 
     command.keep_compiled()
-    of = (
-        estimator.packaged() if _ESTIMATOR.value is None else estimator.of_run(pathlib.Path(_ESTIMATOR.value))
-    )
+    of = estimator.chosen(_ESTIMATOR.value)
     finder = estimator.Estimator(*of, batch=1)
     (found,) = estimate.of_pictures(finder, [image], _THRESHOLD.value)
     for text in filter(None, (found.error, *found.remarks)):

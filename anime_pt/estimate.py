@@ -82,10 +82,7 @@ def main(_: Sequence[str]) -> int:
     from anime_pt.pipelines import estimate, estimator, video, video_reader
 
     command.keep_compiled()
-    if _WORKDIR.value is None:
-        model = estimator.packaged()
-    else:
-        model = estimator.of_run(pathlib.Path(_WORKDIR.value), _STEP.value)
+    model = estimator.chosen(_WORKDIR.value, _STEP.value)
     batch = _BATCH.value if moving else min(_BATCH.value, len(names))
     finder = estimator.Estimator(*model, _FLIP.value, scales, _SUBPIXEL.value, batch)
 

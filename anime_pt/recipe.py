@@ -99,6 +99,15 @@ class Recipe(Protocol):
         """Named images (b, h, w, c) in [-1, 1]: the columns of the sample sheet, one row per example."""
 
 
+class Unobserved:
+    """`Recipe.observe` where the schedule follows the step alone, as in most recipes."""
+
+    def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
+        """The state as it is."""
+        del measured
+        return state
+
+
 def make(config: ml_collections.ConfigDict) -> Recipe:
     """The recipe named by `config.recipe`: `anime_pt/recipes/<name>.py` must define `make(config)`.
 

@@ -74,9 +74,7 @@ def main(_: Sequence[str]) -> None:
     command.keep_compiled()
     workdir = None if _WORKDIR.value is None else pathlib.Path(_WORKDIR.value)
     model = transfer.Model(workdir, _STEP.value)
-    of = (
-        estimator.packaged() if _ESTIMATOR.value is None else estimator.of_run(pathlib.Path(_ESTIMATOR.value))
-    )
+    of = estimator.chosen(_ESTIMATOR.value)
     finder = estimator.Estimator(*of, batch=1)
     warn = lambda path, text: print(f"warning: {path.name}: {text}", file=sys.stderr)
 

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import grain
 import jax
 import ml_collections
 import pytest
 from absl import logging
 
-from anime_pt import train
+from anime_pt import recipe, train
+from anime_pt.checkpoint import Checkpoints
+from anime_pt.models import conv
 from configs import psgan as psgan_config
 from tfds_builders import registry
 from tfds_builders.unity_avatars import unity_avatars_dataset_builder as unity_avatars
@@ -93,6 +96,24 @@ def unbroken(data_dir, tmp_path_factory) -> tuple[ml_collections.ConfigDict, pat
     workdir = tmp_path_factory.mktemp("runs") / "踊り run"
     shutil.copytree(run, workdir)
     return config, workdir
+
+
+@pytest.fixture(scope="module")
+def plain_convolutions():
+    """XLA's own, which compile in a fraction of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(conv.SWITCH, "xla")
+        yield
+
+
+def untrained_run(workdir: pathlib.Path, config: ml_collections.ConfigDict, step: int) -> pathlib.Path:
+    """A folder like that of a run that was saved at a step: its networks are as they began."""
+    (workdir / "config.json").write_text(config.to_json())
+    state = jax.jit(recipe.make(config).init)(jax.random.key(4)).replace(step=step)
+    data = iter(grain.MapDataset.range(4).to_iter_dataset())
+    with Checkpoints(workdir, 1, config.checkpoint.best_metric, "max") as checkpoints:
+        checkpoints.save(state, data, config.to_dict(), {config.checkpoint.best_metric: 0.5})
+    return workdir
 
 
 @pytest.fixture

@@ -327,6 +327,15 @@ class Character:
     terms: Terms = dataclasses.field(default_factory=Terms)
     derived: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
+    @classmethod
+    def without_mesh(cls, name: str, **fields: Any) -> "Character":
+        """Bones alone: what poses and motions need. `fields` are all that are not of the mesh."""
+        nothing = lambda *shape: np.zeros((0, *shape), np.float32)
+        mesh = {"positions": nothing(3), "normals": nothing(3), "uvs": nothing(2), "weights": nothing(4)}
+        mesh |= {"outline_scale": nothing(), "materials": [], "joints": np.zeros((0, 4), np.int32)}
+        mesh |= {"triangles": np.zeros((0, 3), np.int32), "triangle_materials": np.zeros(0, np.int32)}
+        return cls(name, **mesh, **fields)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "derived": {}}
 

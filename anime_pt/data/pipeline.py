@@ -17,6 +17,7 @@ import ml_collections
 import numpy as np
 
 from anime_pt.data import figures, gccpm_augment, held_out, pairs, sources
+from anime_pt.data.framing import Framing
 from anime_pt.pose import skeletons
 
 Example = dict[str, Any]
@@ -170,7 +171,7 @@ def _examples(config: ml_collections.ConfigDict, split: str, training: bool) -> 
 
 def _pair_source(
     config: ml_collections.ConfigDict, resolution: tuple[int, int], split: str, training: bool
-) -> tuple[pairs.Source, pairs.Framing, list[pairs.Pair]]:
+) -> tuple[pairs.Source, Framing, list[pairs.Pair]]:
     """Pictures of a split, how they are cut, and the pairs that come with them, if these are to be used."""
     c = config.data
     dataset = sources.builder(c.name, c.data_dir)
@@ -178,7 +179,7 @@ def _pair_source(
     if is_listed and poses != held_out.ALL:
         raise ValueError(f"data.poses = {poses!r}: published pairs take all poses; use another data.balance")
     source = pairs.source(dataset, split, c.get("part", ""), poses)
-    framing = pairs.Framing(
+    framing = Framing(
         tuple(resolution), c.get("crop", "figure"), *_skeletons(config), _select(config), c.get("zoom", 1.0)
     )
     listed = pairs.published_list(dataset, split, source, _source_pictures(config)) if is_listed else []
@@ -189,7 +190,7 @@ def pair_training(config: ml_collections.ConfigDict, resolution: tuple[int, int]
     """The pairs of `config.data.train_split`, for the view "pairs", by position.
 
     `config.data` may have `poses` ("all", see `held_out`), `sources` (pictures that each pair shows of the
-    character, 1), `crop` ("figure") and `zoom` (1.0; see `pairs.Framing`), `balance` ("characters", see
+    character, 1), `crop` ("figure") and `zoom` (1.0; see `framing.Framing`), `balance` ("characters", see
     `pairs`), `flip` (mirror half of the pairs) and `flip_bug` (as the public code does: joints keep their
     names).
     """

@@ -145,9 +145,10 @@ def _flow(
     rows, columns = motion.shape[2:4]
     cell = jnp.array([w / columns, h / rows], motion.dtype)
     places = (_centres(rows, columns) * cell).astype(motion.dtype)[:, :, None]
-    (target, seen), (source, there) = joints(target_pose), joints(source_pose)
+    (target, in_target), (source, in_source) = joints(target_pose), joints(source_pose)
     first, last = jnp.array(limbs).T
-    known = seen[:, None, first] & seen[:, None, last] & there[:, :, first] & there[:, :, last]
+    in_both = in_source & in_target[:, None]
+    known = in_both[:, :, first] & in_both[:, :, last]
 
     # The point of a limb that is nearest to a pixel, and from there to the pixel.
     start, along = target[:, first], target[:, last] - target[:, first]
@@ -162,8 +163,8 @@ def _flow(
     cosine, sine = (value[:, :, None, None] / scale[:, :, None, None] for value in (cosine, sine))
     x, y = beside[:, None, ..., 0], beside[:, None, ..., 1]
     turned = jnp.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
-    there = source[:, :, first][:, :, None, None] + share[:, None] * ahead[:, :, None, None] + turned
-    moves = jnp.where(known[:, :, None, None, :, None], there - places, 0)
+    found = source[:, :, first][:, :, None, None] + share[:, None] * ahead[:, :, None, None] + turned
+    moves = jnp.where(known[:, :, None, None, :, None], found - places, 0)
 
     near = -jnp.sum(jnp.square(beside), axis=-1) / (2 * (_REACH * h) ** 2)
     logits = jnp.where(known[:, :, None, None], near[:, None] + motion[..., :-3], -1e9)

@@ -84,6 +84,11 @@ def packaged() -> tuple[recipe.Recipe, Net]:
     return recipe.make(config), net
 
 
+def chosen(workdir: str | None, step: int | None = None) -> tuple[recipe.Recipe, Net]:
+    """What a flag asks for: the estimator of a run, see `of_run`; without one, the package's."""
+    return packaged() if workdir is None else of_run(pathlib.Path(workdir), step)
+
+
 def _damaged(checkpoints: Checkpoints, step: int, why: str) -> str:
     return f"the checkpoint {checkpoints.directory(step)} is damaged; name another with --step ({why})"
 

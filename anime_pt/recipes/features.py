@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, UInt8
 from anime_pt import losses, sharding
 from anime_pt.metrics import identity
 from anime_pt.models import features, layers
-from anime_pt.recipe import Batch, OneStage
+from anime_pt.recipe import Batch, OneStage, Unobserved
 from anime_pt.state import Net, Player, TrainState
 
 
@@ -26,7 +26,7 @@ def make(config: ml_collections.ConfigDict) -> "FeaturesRecipe":
     return FeaturesRecipe(config)
 
 
-class FeaturesRecipe:
+class FeaturesRecipe(Unobserved):
     """See the module's docstring; its player is `features`."""
 
     notes = {
@@ -126,11 +126,6 @@ class FeaturesRecipe:
         characters = arrays["set/character"]
         found = identity.retrieval(arrays["set/target"], characters, arrays["set/source"], characters)
         return {f"eval/{name}": value for name, value in found.items()}
-
-    def observe(self, state: TrainState, measured) -> TrainState:
-        """The state as it is: the rate follows the step alone."""
-        del measured
-        return state
 
     def sample(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from anime_pt.metrics import lifting as metrics
 from anime_pt.models import lifting
 from anime_pt.pose import draw, skeletons
-from anime_pt.recipe import Batch, OneStage
+from anime_pt.recipe import Batch, OneStage, Unobserved
 from anime_pt.state import Net, Player, TrainState
 
 PLAYER = "lifter"
@@ -33,7 +33,7 @@ def make(config: ml_collections.ConfigDict) -> "LiftingRecipe":
     return LiftingRecipe(config)
 
 
-class LiftingRecipe:
+class LiftingRecipe(Unobserved):
     """See the module's docstring; its player is `lifter`.
 
     Attributes:
@@ -117,11 +117,6 @@ class LiftingRecipe:
         """Nothing: all metrics are means."""
         del arrays
         return {}
-
-    def observe(self, state: TrainState, measured) -> TrainState:
-        """The state as it is: the rate follows the step alone."""
-        del measured
-        return state
 
     def sample(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage

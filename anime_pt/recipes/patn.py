@@ -55,7 +55,7 @@ from anime_pt.convert import patn as convert
 from anime_pt.metrics import transfer
 from anime_pt.models import patn, unet
 from anime_pt.pose import draw, maps, skeletons
-from anime_pt.recipe import Batch, OneStage
+from anime_pt.recipe import Batch, OneStage, Unobserved
 from anime_pt.state import Net, Player, RememberingState, Tree
 
 _ADVERSARIAL = {
@@ -88,7 +88,7 @@ def make(config: ml_collections.ConfigDict) -> "PATN":
     return PATN(config)
 
 
-class PATN:
+class PATN(Unobserved):
     """See the module's docstring.
 
     Players: `generator`, `appearance_discriminator`, `shape_discriminator`, and `features`, which is not
@@ -392,9 +392,10 @@ class PATN:
         """
         size = source.shape[2:4]
         source_pose, target_pose = self.pose(source_keypoints, size), self.pose(target_keypoints, size)
-        return state.players["generator"].ema_net(
-            source, source_pose, target_pose, *(() if fine is None else (fine,)), train=False
-        )[0]
+        if fine is not None and not self.config.model.copy:
+            raise ValueError("only a network with a copy path takes detail from larger sources")
+        inputs = (source, source_pose, target_pose, *(() if fine is None else (fine,)))
+        return state.players["generator"].ema_net(*inputs, train=False)[0]
 
     def _transferred(self, state: RememberingState, batch: Batch, size: tuple[int, int]):
         """A batch as it goes in, and what comes out."""
@@ -413,11 +414,6 @@ class PATN:
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
         return transfer.summarise(arrays, self._judges, self.skeleton)
-
-    def observe(self, state: RememberingState, measured: Mapping[str, float]) -> RememberingState:
-        """The state as it is: the rate follows the step alone."""
-        del measured
-        return state
 
     def sample(
         self, state: RememberingState, batch: Batch, key: jax.Array, stage: OneStage

@@ -48,7 +48,7 @@ from anime_pt import losses, sharding
 from anime_pt.metrics import images, transfer
 from anime_pt.models import pg2
 from anime_pt.pose import draw, limb_masks, skeletons
-from anime_pt.recipe import Batch
+from anime_pt.recipe import Batch, Unobserved
 from anime_pt.state import Net, Player, TrainState
 
 FORMS = ("triplet", "pooled")
@@ -125,7 +125,7 @@ def make(config: ml_collections.ConfigDict) -> "PG2":
     return PG2(config)
 
 
-class PG2:
+class PG2(Unobserved):
     """See the module's docstring; players `coarse`, `refiner` and `discriminator`."""
 
     # What `transfer` needs of a state, beside its step.
@@ -339,11 +339,6 @@ class PG2:
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
         return transfer.summarise(arrays, self._judges, self.skeleton)
-
-    def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
-        """The state as it is: the rate is constant."""
-        del measured
-        return state
 
     def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
         """Columns: the first source and its pose, the target's pose and the target, the coarse picture; then

@@ -33,7 +33,7 @@ from jaxtyping import Array, Float
 from anime_pt import losses, schedules, sharding
 from anime_pt.models import psgan
 from anime_pt.pose import draw, maps, skeletons
-from anime_pt.recipe import Batch
+from anime_pt.recipe import Batch, Unobserved
 from anime_pt.state import Net, Player, TrainState
 
 _FIXED_LATENTS = 0  # Seed: the sheets and evaluations of all runs show the same latents.
@@ -100,7 +100,7 @@ def make(config: ml_collections.ConfigDict) -> "PSGAN":
     return PSGAN(config)
 
 
-class PSGAN:
+class PSGAN(Unobserved):
     """See the module's docstring; players `generator` (with a moving average) and `discriminator`."""
 
     def __init__(self, config: ml_collections.ConfigDict):
@@ -280,10 +280,6 @@ class PSGAN:
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Nothing: no metric here is of a whole set."""
         return {}
-
-    def observe(self, state: TrainState, measured: Mapping[str, float]) -> TrainState:
-        """The state as it is: the schedule follows from the step."""
-        return state
 
     def generate(
         self,

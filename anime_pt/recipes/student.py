@@ -24,7 +24,7 @@ from anime_pt.convert import npz
 from anime_pt.metrics import estimation
 from anime_pt.models import student
 from anime_pt.pose import affine, decoding, draw, skeletons
-from anime_pt.recipe import Batch, OneStage
+from anime_pt.recipe import Batch, OneStage, Unobserved
 from anime_pt.state import Net, Player, TrainState
 
 # Which parameters stand for joints in their order.
@@ -36,7 +36,7 @@ def make(config: ml_collections.ConfigDict) -> "StudentRecipe":
     return StudentRecipe(config)
 
 
-class StudentRecipe:
+class StudentRecipe(Unobserved):
     """See the module's docstring; its player is `estimator`."""
 
     stride = student.STRIDE
@@ -132,11 +132,6 @@ class StudentRecipe:
 
     def summarise(self, arrays) -> dict[str, float]:
         return estimation.summarise(arrays)
-
-    def observe(self, state: TrainState, measured) -> TrainState:
-        """The state as it is: the rate follows the step alone."""
-        del measured
-        return state
 
     def sample(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: OneStage

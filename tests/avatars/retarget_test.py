@@ -88,18 +88,8 @@ def skeleton_of(recording):
     above = hierarchy(recording.rest)
     rest = np.tile(np.eye(4), (len(roles), 1, 1))
     rest[:, :3, 3] = [recording.rest[r] for r in roles]
-    none = np.zeros((0, 3), np.float32)
-    return type(who)(
-        name="bones",
-        positions=none,
-        normals=none,
-        uvs=none[:, :2],
-        joints=np.zeros((0, 4), np.int32),
-        weights=np.zeros((0, 4), np.float32),
-        outline_scale=none[:, 0],
-        triangles=np.zeros((0, 3), np.int32),
-        triangle_materials=np.zeros(0, np.int32),
-        materials=[],
+    return type(who).without_mesh(
+        "bones",
         bone_names=roles,
         parents=np.array([roles.index(above[r]) if r in above else -1 for r in roles], np.int32),
         rest=rest,

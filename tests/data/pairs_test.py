@@ -9,6 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from anime_pt.data import pairs, pipeline, sources
+from anime_pt.data.framing import Framing
 from anime_pt.pose.skeletons import AVATAR_20
 from tests.conftest import TINY
 from tfds_builders.mmd_pairs import mmd_pairs_dataset_builder as mmd_pairs
@@ -245,7 +246,7 @@ def picture(h, w, box):
 
 
 def framed(example, size, crop="figure", zoom=1.0):
-    framing = pairs.Framing(size, crop, AVATAR_20, AVATAR_20, pipeline._Select(), zoom)
+    framing = Framing(size, crop, AVATAR_20, AVATAR_20, pipeline._Select(), zoom)
     return framing.picture(example)
 
 

@@ -11,7 +11,7 @@ import pytest
 from anime_pt import judges
 from anime_pt.convert import npz
 from anime_pt.judges import files
-from anime_pt.models import alexnet, conv, vgg
+from anime_pt.models import alexnet, vgg
 from tests.models.recipe_weights import fill
 
 FOLDER = pathlib.Path(
@@ -20,12 +20,7 @@ FOLDER = pathlib.Path(
 SHAPES = FOLDER / "inception_fid_shapes.json"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plain_convolutions():
-    """They compile in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
-        yield
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def each(pattern: str, *needed: pathlib.Path):

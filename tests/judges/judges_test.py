@@ -11,7 +11,6 @@ from anime_pt import judges
 from anime_pt.convert import npz
 from anime_pt.judges import batches, plain, poses, small
 from anime_pt.metrics import colour
-from anime_pt.models import conv
 from anime_pt.models.features import WIDTHS
 from anime_pt.pose import sequences
 from anime_pt.pose.skeletons import ANIME_DRAWINGS_21, AVATAR_20
@@ -67,12 +66,7 @@ class KnowsPoses:
         return np.stack([self.told.get(image.tobytes(), nobody) for image in images])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plain_convolutions():
-    """They compile in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
-        yield
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anime_pt.avatars import camera, keypoints, poses, procedural, rig
-from anime_pt.data import pairs
+from anime_pt.data.framing import Framing
 from anime_pt.pipelines import framing
 from anime_pt.pose import affine, sequences
 from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
@@ -97,7 +97,7 @@ def test_framing_agrees_with_that_of_training_pairs():
     example = {"image": np.zeros((SIZE, SIZE, 3), np.uint8), "mask": mask, "keypoints": points}
     for zoom in (1.0, 1.2):
         size = (96, 72)
-        trained = pairs.Framing(size, "figure", AVATAR_20, AVATAR_20, select=None, zoom=zoom).matrix(example)
+        trained = Framing(size, "figure", AVATAR_20, AVATAR_20, select=None, zoom=zoom).matrix(example)
         frame = framing.Frame.of({"crop": "figure", "zoom": zoom}, size)
         mine = framing.picture(points, AVATAR_20, (x, y, w, h), frame)
         at = [affine.apply(m, points)[:, :2] for m in (trained, mine)]

@@ -3,14 +3,11 @@
 import json
 import types
 
-import grain
 import jax
 import numpy as np
 import pytest
 
-from anime_pt import perceptual, recipe
-from anime_pt.checkpoint import Checkpoints
-from anime_pt.models import conv
+from anime_pt import perceptual
 from anime_pt.pipelines import projection, transfer
 from anime_pt.pipelines.estimator import ModelError
 from configs import psgan as psgan_config
@@ -26,11 +23,13 @@ def config(**model):
     return out
 
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _quick():
-    """Convolutions that compile in a fraction of the time, and no network beside the generator."""
+    """No network beside the generator."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
         patch.setattr(projection, "PERCEPTUAL", 0.0)
         yield
 
@@ -40,13 +39,7 @@ def workdirs(tmp_path_factory):
     """Runs of one checkpoint, with poses and without: nothing was trained."""
     out = {}
     for name, channels in (("psgan", 20), ("progan", 0)):
-        c = config(pose_channels=channels)
-        folder = out[name] = tmp_path_factory.mktemp(name)
-        (folder / "config.json").write_text(c.to_json())
-        state = jax.jit(recipe.make(c).init)(jax.random.key(4)).replace(step=2)
-        data = iter(grain.MapDataset.range(4).to_iter_dataset())
-        with Checkpoints(folder, 1, c.checkpoint.best_metric, "max") as checkpoints:
-            checkpoints.save(state, data, c.to_dict(), {c.checkpoint.best_metric: 0.5})
+        out[name] = untrained_run(tmp_path_factory.mktemp(name), config(pose_channels=channels), 2)
     return out
 
 

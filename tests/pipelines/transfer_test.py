@@ -4,22 +4,17 @@ import dataclasses
 import pathlib
 
 import cv2
-import grain
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt import recipe
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
-from anime_pt.checkpoint import Checkpoints
 from anime_pt.metrics import colour
-from anime_pt.models import conv
 from anime_pt.pipelines import estimator, figures, pictures, transfer
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence
 from anime_pt.pose.skeletons import AVATAR_20
-from tests.conftest import command
+from tests.conftest import command, untrained_run
 from tests.recipes.patn_test import tiny_config
 
 
@@ -41,12 +36,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plain_convolutions():
-    """They compile in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
-        yield
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +45,7 @@ def run(tmp_path_factory) -> pathlib.Path:
     config = tiny_config()
     config.data.zoom = 1.0
     config.model.update({"copy": True, "rgba": True})
-    workdir = tmp_path_factory.mktemp("run")
-    (workdir / "config.json").write_text(config.to_json())
-    state = jax.jit(recipe.make(config).init)(jax.random.key(4)).replace(step=4)
-    data = iter(grain.MapDataset.range(4).to_iter_dataset())
-    with Checkpoints(workdir, 1, config.checkpoint.best_metric, "max") as checkpoints:
-        checkpoints.save(state, data, config.to_dict(), {config.checkpoint.best_metric: 0.5})
-    return workdir
+    return untrained_run(tmp_path_factory.mktemp("run"), config, 4)
 
 
 @pytest.fixture(scope="module")

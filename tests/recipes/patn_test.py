@@ -24,12 +24,7 @@ from tests.conftest import CACHE, ROOT, TINY
 SIZE = (16, 12)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plain_convolutions():
-    """They compile in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
-        yield
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def tiny_config(arg="demo", **changes):

@@ -25,12 +25,7 @@ from tests.conftest import CACHE, ROOT
 SIZE = (32, 24)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plain_convolutions():
-    """They compile in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(conv.SWITCH, "xla")
-        yield
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def tiny_config(arg="demo", **changes):

@@ -104,19 +104,9 @@ def build() -> Character:
     for role, bone in humanoid.items():
         if names[bone] + "D" in index:
             humanoid[role] = index[names[bone] + "D"]
-    nothing = lambda *shape: np.zeros((0, *shape), np.float32)
     parents = np.array([-1 if p is None else index[p] for _, p, _ in rows], np.int32)
-    return Character(
-        name="mmd_skeleton",
-        positions=nothing(3),
-        normals=nothing(3),
-        uvs=nothing(2),
-        joints=np.zeros((0, 4), np.int32),
-        weights=nothing(4),
-        outline_scale=nothing(),
-        triangles=np.zeros((0, 3), np.int32),
-        triangle_materials=np.zeros(0, np.int32),
-        materials=[],
+    return Character.without_mesh(
+        "mmd_skeleton",
         bone_names=names,
         parents=parents,
         rest=rest,

@@ -18,18 +18,8 @@ def build(d: Description) -> Character:
     rest = np.tile(np.eye(4), (len(bones), 1, 1))
     rest[:, :3, 3] = np.stack([place for _, place in bones.values()]) * d.height
     limbs = [side + part for side in ("left", "right") for part in _PARTS]
-    none = np.zeros((0, 3), np.float32)
-    return Character(
-        name=f"bare_{d.seed}",
-        positions=none,
-        normals=none,
-        uvs=none[:, :2],
-        joints=np.zeros((0, 4), np.int32),
-        weights=np.zeros((0, 4), np.float32),
-        outline_scale=none[:, 0],
-        triangles=np.zeros((0, 3), np.int32),
-        triangle_materials=np.zeros(0, np.int32),
-        materials=[],
+    return Character.without_mesh(
+        f"bare_{d.seed}",
         bone_names=list(bones),
         parents=np.array([-1 if parent is None else index[parent] for parent, _ in bones.values()], np.int32),
         rest=rest,
