@@ -8,7 +8,8 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import clu.metrics
 import jax
@@ -22,6 +23,20 @@ from anime_pt.data import pipeline
 from anime_pt.state import TrainState
 
 _POLL_SECONDS = 10.0
+_JUDGED = "judged/"
+
+
+class Judge(Protocol):
+    """Networks that judge a set; such as `judges.Judge`.
+
+    Attributes:
+      notes: what the numbers are, by name.
+    """
+
+    notes: Mapping[str, str]
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Metrics `eval/...` of all rows that `Recipe.judged` gave."""
 
 
 class Evaluator:
@@ -33,11 +48,13 @@ class Evaluator:
         config: ml_collections.ConfigDict,
         mesh: jax.sharding.Mesh,
         stage: recipe.Stage,
+        judge: Judge | None = None,
     ):
         self._config = config
         self._mesh = mesh
         self._stage = stage
         self._summarise = algorithm.summarise
+        self._judge = judge
         key = jax.random.key(config.seed)
         everywhere = sharding.replicated(mesh)
 
@@ -47,6 +64,8 @@ class Evaluator:
             values = algorithm.eval_step(state, batch, key, stage)
             rows = {k: v for k, v in values.items() if k.startswith(recipe.SET)}
             means = {k: _mean(v, batch["weight"]) for k, v in values.items() if k not in rows}
+            if judge:
+                rows |= {_JUDGED + k: v for k, v in algorithm.judged(state, batch, key, stage).items()}
             return means, rows, batch["weight"]
 
         def sample(state: TrainState, batch: recipe.Batch) -> list[jax.Array]:
@@ -77,8 +96,11 @@ class Evaluator:
                 for name, array in arrays.items():
                     rows.setdefault(name, []).append(array[weight > 0])
         measured = {k: float(v.compute()) for k, v in jax.device_get(total).items() if v.count > 0}
-        if rows:
-            measured |= self._summarise({name: np.concatenate(parts) for name, parts in rows.items()})
+        whole = {name: np.concatenate(parts) for name, parts in rows.items()}
+        if judged := {k.removeprefix(_JUDGED): v for k, v in whole.items() if k.startswith(_JUDGED)}:
+            measured |= self._judge(judged)
+        if rest := {k: v for k, v in whole.items() if not k.startswith(_JUDGED)}:
+            measured |= self._summarise(rest)
         return measured
 
     def sheet(self, state: TrainState) -> np.ndarray:
@@ -132,35 +154,36 @@ def table(metrics: Mapping[str, float], notes: Mapping[str, str]) -> str:
 
 
 def run(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, step: int | None = None, watching: bool = False
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    step: int | None = None,
+    watching: bool = False,
+    judging: Callable[[ml_collections.ConfigDict], Judge] | None = None,
 ) -> None:
     """Evaluates a checkpoint of a run: writes `eval/<step>.json` and `.png`, prints the metrics.
-
-    Where `config.eval.judged` exists, one checkpoint is judged by networks too; in watching, if it is set.
 
     Args:
       config: the run's.
       workdir: the run's.
       step: which checkpoint; the best one if None, or the latest where none was measured.
       watching: evaluate the newest one instead, again and again, until the last step's is done.
+      judging: makes the judge of recipes that can be judged.
 
     Raises:
       FileNotFoundError: there is no such checkpoint.
     """
-    if not watching and "judged" in config.eval:
-        config = config.copy_and_resolve_references()
-        config.eval.judged = True
     algorithm = recipe.make(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
     abstract = jax.eval_shape(algorithm.init, jax.random.key(config.seed))
     shardings = sharding.state_shardings(mesh, abstract, config.mesh.fsdp_min_size)
-    notes = dict(getattr(algorithm, "notes", {}))
+    judge = judging(config) if judging and hasattr(algorithm, "judged") else None
+    notes = dict(getattr(algorithm, "notes", {})) | dict(judge.notes if judge else {})
     evaluators: dict[recipe.Stage, Evaluator] = {}
 
     def one(checkpoints: Checkpoints, step: int) -> None:
         stage = stage_of(algorithm.stages, step)
         if stage not in evaluators:
-            evaluators[stage] = Evaluator(algorithm, config, mesh, stage)
+            evaluators[stage] = Evaluator(algorithm, config, mesh, stage, judge)
         with jax.set_mesh(mesh):
             state = checkpoints.restore(abstract, shardings, step)
             metrics, sheet = evaluators[stage](state), evaluators[stage].sheet(state)

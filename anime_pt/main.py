@@ -47,7 +47,13 @@ def main(_: Sequence[str]) -> None:
         print(f"done: see {workdir / 'samples'} and {workdir / 'curves.png'}")
         return
 
-    evaluate.run(config, workdir, _STEP.value, watching=_MODE.value == "watch")
+    if _MODE.value == "watch":
+        evaluate.run(config, workdir, watching=True)
+        return
+    # They compile for a while: once, not for every checkpoint.
+    from anime_pt import judges
+
+    evaluate.run(config, workdir, _STEP.value, judging=judges.Judge)
 
 
 if __name__ == "__main__":

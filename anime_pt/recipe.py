@@ -55,7 +55,8 @@ class Recipe(Protocol):
     The loop passes a key already folded with the step, so resuming needs no stored randomness.
 
     A recipe may also have `notes`, a mapping from a metric's name to what it is normalised by, or other words
-    that its number needs; they are printed and written beside the numbers.
+    that its number needs; they are printed and written beside the numbers. And, where networks can judge what
+    it makes (`anime_pt.judges`), `judged`: of the arguments of `eval_step`, the rows (b, ...) that they see.
     """
 
     stages: tuple[Stage, ...]

@@ -111,7 +111,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.eval = ml_collections.ConfigDict({"every": every * pick(mmd=10, demo=6, benchmark=4)})
     config.eval.update({"samples": 8, "batch_size": 16})
     config.eval.examples = 128 if demo else 1_000
-    config.eval.update(dict(judged=False, inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
+    config.eval.update(dict(inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
     config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
     config.checkpoint.update({"best_metric": "eval/ssim", "best_mode": "max"})
     config.log = ml_collections.ConfigDict({"every": 25 if demo else 100})

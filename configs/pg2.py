@@ -105,7 +105,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.eval = ml_collections.ConfigDict({"every": 300 if demo else 5_000, "samples": 8})
     config.eval.batch_size = 16
     config.eval.examples = 128 if demo else 1_000
-    config.eval.update(dict(judged=False, inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
+    config.eval.update(dict(inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
     config.checkpoint = ml_collections.ConfigDict({"every": config.eval.every, "keep": 2})
     config.checkpoint.best_metric = "eval/ssim"
     config.checkpoint.best_mode = "max"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -96,6 +97,28 @@ def test_means_are_of_what_counts(config):
     assert measured == pytest.approx(expected)
 
 
+class Shown(Counting):
+    def judged(self, state, batch, key, stage):
+        return {"twice": 2 * batch["x"]}
+
+
+class Judge:
+    notes = types.MappingProxyType({"eval/verdict": "a note"})
+
+    def __call__(self, arrays):
+        self.seen = arrays
+        return {"eval/verdict": float(arrays["twice"].sum())}
+
+
+def test_a_judge_sees_what_the_recipe_shows_and_no_padding(config):
+    judge, shown = Judge(), Shown()
+    mesh = sharding.make_mesh(1, 1)
+    measured = evaluate.Evaluator(shown, config, mesh, shown.stages[0], judge)(jnp.float32(1))
+    assert measured["eval/verdict"] == 2 * 21 and measured["eval/total"] == 21
+    assert judge.seen.keys() == {"twice"} and len(judge.seen["twice"]) == 6
+    assert shown.seen.keys() == {"set/x", "set/name"}
+
+
 def test_what_counts_and_is_nan_is_not_hidden(config):
     class Diverged(Counting):
         def eval_step(self, state, batch, key, stage):
@@ -157,16 +180,19 @@ def test_run_without_notes_prints_json_alone(config, tmp_path, monkeypatch, caps
     assert printed["eval/total"] == "nan" and "notes" not in printed
 
 
-@pytest.mark.parametrize("watching", [False, True])
-def test_one_checkpoint_is_judged_and_those_of_a_watched_run_if_asked_for(
-    config, tmp_path, monkeypatch, watching
-):
-    config.eval.judged = False
-    asked = []
-    monkeypatch.setattr(evaluate.recipe, "make", lambda c: asked.append(c.eval.judged) or Counting())
+def test_a_judge_is_made_for_recipes_that_show_something(config, tmp_path, monkeypatch):
     monkeypatch.setattr(Checkpoints, "of_run", lambda *_: Stored())
-    evaluate.run(config, tmp_path, watching=watching)
-    assert asked == [not watching] and not config.eval.judged
+    written = lambda: json.loads((tmp_path / "eval" / "00000005.json").read_text())
+
+    def never(config):
+        raise AssertionError("nobody can judge this recipe")
+
+    monkeypatch.setattr(evaluate.recipe, "make", lambda _: Counting())
+    evaluate.run(config, tmp_path, judging=never)
+    assert "eval/verdict" not in written()
+    monkeypatch.setattr(evaluate.recipe, "make", lambda _: Shown())
+    evaluate.run(config, tmp_path, judging=lambda _: Judge())
+    assert written()["eval/verdict"] == 2 * 21 and written()["notes"]["eval/verdict"] == "a note"
 
 
 class Stored:

@@ -30,7 +30,6 @@ ALLOWED = {
     ),
     "anime_pt.metrics": ("anime_pt.pose",),
     "anime_pt.perceptual": ("anime_pt.convert", "anime_pt.models", "anime_pt.losses", "anime_pt.state"),
-    # Recipes ask for them by need, and they ask an estimator, which is of a recipe.
     "anime_pt.judges": tuple(
         f"anime_pt.{m}" for m in ("convert", "metrics", "models", "pipelines", "pose", "state")
     ),
@@ -40,7 +39,7 @@ ALLOWED = {
         for m in (
             # A recipe may start from public weights.
             *("convert", "models", "losses", "pose", "state"),
-            *("judges", "perceptual", "pool", "recipe", "schedules", "sharding", "metrics"),
+            *("perceptual", "pool", "recipe", "schedules", "sharding", "metrics"),
         )
     ),
     "anime_pt.checkpoint": ("anime_pt.state",),

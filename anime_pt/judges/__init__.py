@@ -14,14 +14,29 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from anime_pt.judges import files, plain, poses, small
 from anime_pt.metrics import colour, distributions, perceptual
+from anime_pt.pose import skeletons
 from anime_pt.pose.skeletons import Skeleton
 
 Pictures = UInt8[np.ndarray, "n h w 3"]
+
+
+class Judge:
+    """All of them for the runs of a config; see `evaluate.Judge`."""
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        """Errors as of `Judges`."""
+        self._judges, self._skeleton = Judges(config.eval), skeletons.named(config.skeleton)
+        self.notes = self._judges.notes
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Metrics of the rows of `metrics.transfer.rows`."""
+        return self._judges(skeleton=self._skeleton, **arrays)
 
 
 class Judges:

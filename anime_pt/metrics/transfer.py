@@ -6,11 +6,10 @@ Every metric also has a part "source": what the source picture itself scores aga
 that is no better than that has transferred nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from anime_pt.metrics import colour, images
@@ -83,30 +82,14 @@ def rows(
     source: Float[Array, "b h w c"],
     batch: Mapping[str, jax.Array],
 ) -> dict[str, jax.Array]:
-    """What judges see of a batch, for `Recipe.eval_step`: pictures as bytes, keypoints, characters.
+    """What judges see of a batch, for `Recipe.judged`: pictures as bytes, keypoints, characters.
 
     Args: as of `measure`.
     """
     pictures = {"generated": generated, "target": target, "source": source}
     as_bytes = lambda x: ((jnp.clip(x[..., :3], -1, 1) + 1) * 127.5 + 0.5).astype(jnp.uint8)
     out = {name: as_bytes(x) for name, x in pictures.items()}
-    out |= {"target_keypoints": batch["target_keypoints"], "characters": batch["character"]}
-    return {f"set/{name}": x for name, x in out.items()}
-
-
-def summarise(
-    arrays: Mapping[str, np.ndarray], judges: Callable[..., dict[str, float]] | None, skeleton: Skeleton
-) -> dict[str, float]:
-    """What judges say of a set, for `Recipe.summarise`; nothing without them.
-
-    Args:
-      arrays: all `rows`.
-      judges: a `judges.Judges`, or None.
-      skeleton: of the keypoints.
-    """
-    if judges is None:
-        return {}
-    return judges(skeleton=skeleton, **{name.removeprefix("set/"): x for name, x in arrays.items()})
+    return out | {"target_keypoints": batch["target_keypoints"], "characters": batch["character"]}
 
 
 def _unit(pictures: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:

@@ -121,14 +121,7 @@ class PATN(Unobserved):
         steps = (c.keep_epochs + c.decay_epochs) * self._steps_per_epoch
         self.stages = (OneStage(tuple(c.resolution), c.batch_size, steps),)
         self.channels = 4 if config.model.rgba else 3
-        self._judges = None
-        if config.eval.get("judged", False):
-            # Not at the top: judges stand above recipes, as the estimator is of one. They stand above `train`
-            # and `evaluate`, too, so that these would have to import them in the same way.
-            from anime_pt import judges
-
-            self._judges = judges.Judges(config.eval)
-        self.notes = transfer.notes(config.model.rgba) | (self._judges.notes if self._judges else {})
+        self.notes = transfer.notes(config.model.rgba)
 
     def init(self, key: jax.Array) -> RememberingState:
         c, k = self.config, len(self.skeleton)
@@ -408,12 +401,20 @@ class PATN(Unobserved):
         """How far generated pictures are from the targets; see `metrics.transfer`."""
         del key
         x, out = self._transferred(state, batch, stage.resolution)
-        source = x.source[:, 0]
-        judged = transfer.rows(out, x.target, source, batch) if self._judges else {}
-        return transfer.measure(out, x.target, source, batch, self.skeleton) | judged
+        return transfer.measure(out, x.target, x.source[:, 0], batch, self.skeleton)
+
+    def judged(
+        self, state: RememberingState, batch: Batch, key: jax.Array, stage: OneStage
+    ) -> dict[str, jax.Array]:
+        """What `judges` see."""
+        del key
+        x, out = self._transferred(state, batch, stage.resolution)
+        return transfer.rows(out, x.target, x.source[:, 0], batch)
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return transfer.summarise(arrays, self._judges, self.skeleton)
+        """Nothing: all metrics are means."""
+        del arrays
+        return {}
 
     def sample(
         self, state: RememberingState, batch: Batch, key: jax.Array, stage: OneStage

@@ -151,14 +151,6 @@ class PG2(Unobserved):
         )
         self.channels = 4 if config.model.rgba else 3
         self.notes = transfer.notes(config.model.rgba) | {"eval/ssim_pg2": images.NOTES["ssim_pg2"]}
-        self._judges = None
-        if config.eval.get("judged", False):
-            # Not at the top: judges stand above recipes, as the estimator is of one. They stand above `train`
-            # and `evaluate`, too, so that these would have to import them in the same way.
-            from anime_pt import judges
-
-            self._judges = judges.Judges(config.eval)
-            self.notes |= self._judges.notes
         c = config.optimizer
         self._tx = optax.adam(c.learning_rate, b1=c.b1, b2=c.b2, eps=c.eps)
 
@@ -335,10 +327,20 @@ class PG2(Unobserved):
                 measured[f"eval/{name}/coarse"] = getattr(images, name)(unit(coarse), unit(x.target))
         for part, pictures in given.items():
             measured[f"eval/ssim_pg2{part}"] = images.ssim_pg2(unit(pictures), unit(x.target))
-        return measured | (transfer.rows(out, x.target, source, batch) if self._judges else {})
+        return measured
+
+    def judged(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
+        """What `judges` see: the refined pictures, while there are none the coarse ones."""
+        del key
+        x = self.inputs(batch, stage.resolution)
+        coarse, refined = self._transferred(state, x.source, x.target_pose)
+        out = refined if stage.name == REFINED else coarse
+        return transfer.rows(out, x.target, x.source[:, 0], batch)
 
     def summarise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return transfer.summarise(arrays, self._judges, self.skeleton)
+        """Nothing: all metrics are means."""
+        del arrays
+        return {}
 
     def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
         """Columns: the first source and its pose, the target's pose and the target, the coarse picture; then

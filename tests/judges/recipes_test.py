@@ -8,34 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anime_pt import evaluate, recipe, train
+from anime_pt import evaluate, judges, recipe, train
 from tests.configs_test import batch_shapes, load
 from tests.conftest import TINY
 
 
 @pytest.mark.parametrize("name", ["patn", "pg2"])
-def test_what_judges_see_is_asked_for_by_judged_evaluations_alone(name, monkeypatch):
-    class Judges:
-        notes = {"eval/verdict": "a note"}
-
-        def __init__(self, options):
-            assert options.inception == options.lpips == options.lpips_linear == ""
-
-    monkeypatch.setattr("anime_pt.judges.Judges", Judges)
+def test_what_judges_see(name):
     config = load(f"{name}:demo")
-    for judged in (False, True):
-        config.eval.judged = judged
-        r = recipe.make(config)
-        assert ("eval/verdict" in r.notes) == judged
-        state, stage = jax.eval_shape(r.init, jax.random.key(0)), r.stages[-1]
-        batch = batch_shapes(config, stage)
-        values = jax.eval_shape(
-            lambda s, b, r=r, stage=stage: r.eval_step(s, b, jax.random.key(0), stage), state, batch
-        )
-        rows = {k: v.dtype for k, v in values.items() if k.startswith(recipe.SET)}
-        pictures = {k for k, dtype in rows.items() if dtype == jnp.uint8}
-        assert pictures == ({"set/generated", "set/target", "set/source"} if judged else set())
-        assert len(rows) == 5 * judged
+    r = recipe.make(config)
+    state, stage = jax.eval_shape(r.init, jax.random.key(0)), r.stages[-1]
+    batch = batch_shapes(config, stage)
+    rows = jax.eval_shape(lambda s, b: r.judged(s, b, jax.random.key(0), stage), state, batch)
+    assert {k for k, v in rows.items() if v.dtype == jnp.uint8} == {"generated", "target", "source"}
+    assert len(rows) == 5 and {v.shape[0] for v in rows.values()} == {len(batch["character"])}
 
 
 @pytest.mark.slow
@@ -52,7 +38,7 @@ def test_evaluation_of_a_run_asks_all_judges(data_dir, tmp_path):
     train.train(config, tmp_path)
     logged = (tmp_path / "metrics.jsonl").read_text()
     assert "eval/ssim" in logged and "eval/pdj" not in logged
-    evaluate.run(config, tmp_path)
+    evaluate.run(config, tmp_path, judging=judges.Judge)
     written = json.loads((tmp_path / "eval" / "00000002.json").read_text())
     assert written["eval/pdj"] == written["eval/pdj/target"] == 0
     for name in ("ssim", "feature_distance_small", "frechet_small", "identity_top1_colours"):

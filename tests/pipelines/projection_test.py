@@ -11,6 +11,7 @@ from anime_pt import perceptual
 from anime_pt.pipelines import projection, transfer
 from anime_pt.pipelines.estimator import ModelError
 from configs import psgan as psgan_config
+from tests.conftest import untrained_run
 
 
 def config(**model):
