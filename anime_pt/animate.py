@@ -7,6 +7,10 @@ file of joints (OpenPose's, COCO's, MediaPipe's, MMPose's or the project's own; 
 or a motion of a 3D skeleton (.vmd, .vpd, .bvh, .vrma, or procedural:SEED). In videos of people joints are
 found by a network of yours (`--detector`), in others by the project's estimator of drawn figures.
 
+The network is the one that comes with the package, or, by `--workdir`, that of a run of configs/patn.py,
+configs/pg2.py or configs/psgan.py (whose latent is looked for, see `anime_pt.transfer`); `--model` says which
+kind it has to be.
+
 `--out` is .mp4, .gif, .apng or .png (animated), .sheet.png (a sprite sheet, with a JSON beside it), or a
 folder of PNG files. All but MP4 keep transparency.
 
@@ -34,6 +38,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Training run of a network that transfers poses (default: the one of the package)."
 )
 _STEP = flags.DEFINE_integer("step", None, "Its checkpoint (default: the best one, or the latest).")
+_MODEL = flags.DEFINE_enum(
+    "model", None, ("patn", "pg2", "psgan"), "Kind of the network (default: whatever kind it is)."
+)
 _DETAIL = flags.DEFINE_integer(
     "detail",
     None,
@@ -115,7 +122,7 @@ def main(_: Sequence[str]) -> None:
 
     command.keep_compiled()
     workdir = None if _WORKDIR.value is None else pathlib.Path(_WORKDIR.value)
-    model = transfer.Model(workdir, _STEP.value)
+    model = transfer.Model(workdir, _STEP.value, _MODEL.value)
     of = estimator.chosen(_ESTIMATOR.value)
     given = None if _JOINTS.value is None else formats.read(_JOINTS.value)
     finder = estimator.Estimator(*of, batch=1)

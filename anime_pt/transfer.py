@@ -32,6 +32,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Training run of a network that transfers poses (default: the one of the package)."
 )
 _STEP = flags.DEFINE_integer("step", None, "Its checkpoint (default: the best one, or the latest).")
+_MODEL = flags.DEFINE_enum(
+    "model", None, ("patn", "pg2", "psgan"), "Kind of the network (default: whatever kind it is)."
+)
 _FRAME = flags.DEFINE_integer("frame", 0, "Which frame of a file of joints, from 0.", 0)
 _SHEET = flags.DEFINE_string(
     "sheet", None, "Also write source, joints, pose and result side by side, a .png."
@@ -73,7 +76,7 @@ def main(_: Sequence[str]) -> None:
 
     command.keep_compiled()
     workdir = None if _WORKDIR.value is None else pathlib.Path(_WORKDIR.value)
-    model = transfer.Model(workdir, _STEP.value)
+    model = transfer.Model(workdir, _STEP.value, _MODEL.value)
     of = estimator.chosen(_ESTIMATOR.value)
     finder = estimator.Estimator(*of, batch=1)
     warn = lambda path, text: print(f"warning: {path.name}: {text}", file=sys.stderr)

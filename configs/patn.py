@@ -80,7 +80,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.schedule.resolution = pick(mmd=(256, 192), deepfashion=(256, 176), **small)
     config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
     config.schedule.pairs_per_epoch = 4_000 if not demo else 400
-    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=12, benchmark=8))
+    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=9, benchmark=8))
     config.schedule.decay_epochs = 2 * epochs // 7
     config.schedule.keep_epochs = epochs - config.schedule.decay_epochs
 

@@ -23,6 +23,8 @@ from anime_pt.state import Net, Player, TrainState
 # Pictures become at most so many times as large as a network's.
 _MOST_DETAIL = 4
 PACKAGED = "transfer"
+# Recipes whose runs transfer poses; of psgan, those with poses.
+KINDS = ("patn", "pg2", "psgan")
 
 
 class Model:
@@ -39,16 +41,16 @@ class Model:
       parameters: how many the network has.
     """
 
-    def __init__(self, workdir: pathlib.Path | None, step: int | None = None):
+    def __init__(self, workdir: pathlib.Path | None, step: int | None = None, kind: str | None = None):
         """Reads the checkpoint `step` of a run: None is the best one, or the latest where none was measured.
 
-        Without a run, the network that comes with the package.
+        Without a run, the network that comes with the package. With a `kind`, one of `KINDS`, it must be such.
 
         Raises:
           FileNotFoundError: there is no run, or no such checkpoint.
-          ModelError: the run does not transfer poses, or is damaged.
+          ModelError: the run does not transfer poses, is of another kind, or is damaged.
         """
-        config, algorithm, nets, step = _packaged() if workdir is None else _of_run(workdir, step)
+        config, algorithm, nets, step = _packaged(kind) if workdir is None else _of_run(workdir, step, kind)
         transfers = hasattr(algorithm, "transfer")
         stage = evaluate.stage_of(algorithm.stages, step)
         self.skeleton: Skeleton = algorithm.skeleton
@@ -96,15 +98,24 @@ class Model:
         return np.asarray((out + 1) * 127.5 + 0.5).astype(np.uint8)
 
 
-def _packaged() -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
+def _packaged(kind: str | None) -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
     config, net = weights.load(PACKAGED)
+    if kind not in (None, config.recipe):
+        raise ModelError(
+            f"no {kind} comes with the package, only {config.recipe}: train one with configs/{kind}.py, and name "
+            "its run with --workdir"
+        )
     algorithm = recipe.make(config)
     return config, algorithm, dict.fromkeys(algorithm.transfer_players, net), algorithm.stages[-1].stop
 
 
-def _of_run(workdir: pathlib.Path, step: int | None) -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
+def _of_run(
+    workdir: pathlib.Path, step: int | None, kind: str | None
+) -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
     """Config, recipe, networks and checkpoint of a run; see `Model`."""
     config = train.recorded_config(workdir)
+    if kind not in (None, config.recipe):
+        raise ModelError(f"{workdir} is a run of the recipe {config.recipe!r}, not of {kind!r}")
     algorithm = recipe.make(config)
     transfers = hasattr(algorithm, "transfer")
     if not transfers and not projection.possible(algorithm):

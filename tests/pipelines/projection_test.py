@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from anime_pt import perceptual
-from anime_pt.pipelines import projection, transfer
+from anime_pt.pipelines import animate, figures, projection, transfer
 from anime_pt.pipelines.estimator import ModelError
+from anime_pt.pose.sequences import PoseSequence
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17
 from configs import psgan as psgan_config
 from tests.conftest import untrained_run
+from tests.pipelines import stand_in
 
 
 def config(**model):
@@ -146,6 +149,44 @@ def test_the_packages_network_sees_what_is_projected(model, workdirs, scene, mon
     assert seen > 0.01
     (found,) = seeing.latents(larger(images[:1])[None], own[None, :1])
     assert found.shape == (6,) and np.isfinite(found).all()
+
+
+def test_an_animation_by_a_latent(model, scene):
+    """The whole way of `anime_pt.animate` but its files: one latent for all frames."""
+    size = (300.0, 400.0)
+    image, points = stand_in.figure()
+    points = PoseSequence(points[None].astype(np.float32), COCO_17, size)
+    figure = figures.find(image)
+    cut = transfer.Cut(
+        image,
+        np.concatenate(transfer._cut_out(image, figure), -1),
+        points.as_skeleton(AVATAR_20).keypoints[0],
+        AVATAR_20,
+        figure,
+    )
+    motion = PoseSequence(np.repeat(points.keypoints, 3, 0), COCO_17, size, 10.0)
+    motion.keypoints[1, COCO_17.index("left_wrist"), :2] -= 40
+    plan = animate.plan(cut, motion, model)
+    (latent,) = model._run.latents(
+        plan.source.image[None, None, ..., :3].astype(np.float32) / 127.5 - 1, plan.source.points[None, None]
+    )
+    frames = list(animate.frames(plan, model, 2))
+    assert [frame.shape[:2] for frame in frames] == [(8, 8)] * 3
+    wanted = as_bytes(drawn(model, np.repeat(latent[None], 3, 0), plan.asked.astype(np.float32)))
+    for frame, of_latent in zip(frames, wanted, strict=True):
+        seen = frame[..., 3:] == 255
+        np.testing.assert_array_equal(np.where(seen, frame[..., :3], 0), np.where(seen, of_latent, 0))
+    assert len({frame.tobytes() for frame in frames}) == 2
+
+
+def test_the_kind_of_a_network_is_checked(workdirs):
+    assert transfer.Model(workdirs["psgan"], kind="psgan").step == 2
+    with pytest.raises(ModelError, match="is a run of the recipe 'psgan', not of 'pg2'"):
+        transfer.Model(workdirs["psgan"], kind="pg2")
+    with pytest.raises(
+        ModelError, match="no psgan comes with the package, only patn: train one with configs/psgan"
+    ):
+        transfer.Model(None, kind="psgan")
 
 
 def test_runs_that_know_no_poses_are_refused(workdirs):
