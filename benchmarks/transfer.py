@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from anime_pt import command
 COPY, PACKAGED = "copy", "packaged"
 # Whose characters and poses the lists hold out.
 TRAINED_ON = ("unity_avatars/benchmark_128", "unity_avatars/benchmark_256")
+# Characters and poses that are not in the lists, whatever the split: they follow from the set's seed.
+_OTHER_SEED = re.compile(r"unity_avatars/(procedural|benchmark)_[^-]+(-[^-]+)*-seed[1-9]\d*(-[^-]+)*")
 SKELETON = "avatar_20"
 SEED = 0
 BATCH = 16
@@ -268,8 +271,10 @@ def budget(model: Any, workdir: pathlib.Path | None) -> dict[str, Any]:
         "pictures": pictures,
         "minutes": round(seconds / 60, 1) if workdir else None,
         "data": f"{config.data.name}, {poses} poses",
-        # Other sets, and these with changes, have other characters in their splits, or show all poses.
-        "held_out": name in TRAINED_ON and poses == "seen" and split == "train",
+        # Other sets, and these with changes, have other characters in their splits, or show all poses; but a
+        # set of another seed shares neither.
+        "held_out": (name in TRAINED_ON and poses == "seen" and split == "train")
+        or _OTHER_SEED.fullmatch(name) is not None,
     }
 
 

@@ -198,7 +198,11 @@ def test_the_budget_is_what_the_run_recorded(tmp_path):
         ({"name": "unity_avatars/benchmark_256"}, True),
         ({"poses": "all"}, False),
         ({"name": "unity_avatars/procedural_128"}, False),
-        ({"name": "unity_avatars/benchmark_128-seed1"}, False),
+        ({"name": "unity_avatars/benchmark_128-characters20"}, False),
+        ({"name": "unity_avatars/benchmark_128-seed1", "poses": "all"}, True),
+        ({"name": "unity_avatars/procedural_128-poses30-seed12-costumes1", "train_split": "test"}, True),
+        ({"name": "unity_avatars/procedural_128-seed0"}, False),
+        ({"name": "unity_avatars/rigged_256-seed1"}, False),
         ({"train_split": "train+test"}, False),
     ],
 )

@@ -23,8 +23,6 @@ from anime_pt.state import Net, Player, TrainState
 # Pictures become at most so many times as large as a network's.
 _MOST_DETAIL = 4
 PACKAGED = "transfer"
-# Recipes whose runs transfer poses; of psgan, those with poses.
-KINDS = ("patn", "pg2", "psgan")
 
 
 class Model:
@@ -44,7 +42,7 @@ class Model:
     def __init__(self, workdir: pathlib.Path | None, step: int | None = None, kind: str | None = None):
         """Reads the checkpoint `step` of a run: None is the best one, or the latest where none was measured.
 
-        Without a run, the network that comes with the package. With a `kind`, one of `KINDS`, it must be such.
+        Without a run, the network that comes with the package. `kind` is the recipe that it must be of.
 
         Raises:
           FileNotFoundError: there is no run, or no such checkpoint.
@@ -102,8 +100,8 @@ def _packaged(kind: str | None) -> tuple[Any, recipe.Recipe, dict[str, Net], int
     config, net = weights.load(PACKAGED)
     if kind not in (None, config.recipe):
         raise ModelError(
-            f"no {kind} comes with the package, only {config.recipe}: train one with configs/{kind}.py, and name "
-            "its run with --workdir"
+            f"no {kind} comes with the package, only {config.recipe}: train one with configs/{kind}.py, and "
+            "name its run with --workdir"
         )
     algorithm = recipe.make(config)
     return config, algorithm, dict.fromkeys(algorithm.transfer_players, net), algorithm.stages[-1].stop
