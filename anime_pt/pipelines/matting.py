@@ -15,7 +15,9 @@ def matted(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 4"]:
     """A figure before white, without it: with the network's mask, or one of what is not white around it."""
     away = 255 - image[..., :3].min(-1).astype(np.float32)
     if image.shape[2] == 4:
-        alpha = image[..., 3].astype(np.float32) / 255
+        mixed = image[..., 3].astype(np.float32) / 255
+        # An unsure network blurs its mask. Drawings have sharp edges.
+        alpha = np.clip((mixed - 0.25) * 2, 0, 1)
     else:
         like = np.pad(away < _LIKE, 1, constant_values=True).astype(np.uint8)
         _, labels = cv2.connectedComponents(like, connectivity=4)
@@ -23,9 +25,9 @@ def matted(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 4"]:
         # Edges are mixed of white and the colour beside them.
         edge = cv2.dilate(around.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         colour = np.maximum(cv2.dilate(away, np.ones((5, 5), np.uint8)), _LEAST)
-        alpha = np.where(edge, np.clip((away - _WHITE) / (colour - _WHITE), 0, 1), 1)
-        alpha = np.where(_specks(alpha > 0.5), 0, alpha)
-    colour = 255 - (255 - image[..., :3].astype(np.float32)) / np.maximum(alpha, 1e-3)[..., None]
+        mixed = alpha = np.where(edge, np.clip((away - _WHITE) / (colour - _WHITE), 0, 1), 1)
+    alpha = np.where(_specks(alpha > 0.5), 0, alpha)
+    colour = 255 - (255 - image[..., :3].astype(np.float32)) / np.maximum(mixed, 1e-3)[..., None]
     colour = np.where(alpha[..., None] > 0, colour, 255)
     return np.concatenate([colour, 255 * alpha[..., None]], -1).clip(0, 255).round().astype(np.uint8)
 
