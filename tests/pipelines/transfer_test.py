@@ -10,7 +10,7 @@ from PIL import Image
 
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
 from anime_pt.metrics import colour
-from anime_pt.pipelines import estimator, figures, pictures, transfer
+from anime_pt.pipelines import estimator, figures, transfer
 from anime_pt.pose import formats
 from anime_pt.pose.sequences import PoseSequence
 from anime_pt.pose.skeletons import AVATAR_20
@@ -156,8 +156,8 @@ def test_the_command(folder, run, tmp_path):
     done = of("other.png", out, f"--source={folder / 'girl.png'}", f"--sheet={tmp_path / 'sheet.png'}")
     assert done.returncode == 0, done.stderr
     assert Image.open(out).size == (48, 64) and Image.open(tmp_path / "sheet.png").size == (192, 64)
-    # Straight alpha: by the network's own mask, which was sharpened, before white it is what the network drew,
-    # but for what is darker than the mask allows.
+    # Straight alpha: by the network's own mask, which was sharpened, before white it is what the network
+    # drew, but for what is darker than the mask allows.
     saved, drawn = np.asarray(Image.open(out)), np.asarray(Image.open(tmp_path / "sheet.png"))[:, 144:]
     assert saved.shape == (64, 48, 4)
     alpha = saved[..., 3:] / 255
