@@ -19,7 +19,7 @@ from anime_pt.models import conv
 from anime_pt.recipes.patn import APPEARANCE, SHAPE
 from anime_pt.state import Net, Player, TrainState
 from configs import patn as config_file
-from tests.conftest import CACHE, ROOT, TINY
+from tests.conftest import CACHE, QUICKLY, ROOT, TINY
 
 SIZE = (16, 12)
 
@@ -61,14 +61,6 @@ def make_batch(seed=0, sources=1, count=4, joints=20, size=SIZE):
     }
 
 
-# A tenth of the tests' time is spent in what is compiled.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
-
-def quick(function):
-    return jax.jit(function, compiler_options=QUICKLY)
-
-
 def fresh(r):
     """A state of random parameters, without the minutes that drawing them compiles."""
     rng = np.random.default_rng(0)
@@ -95,7 +87,7 @@ class Run:
     def __init__(self, config, steps=2):
         self.recipe = recipe.make(config)
         (self.stage,) = self.recipe.stages
-        self.step = quick(lambda state, batch, key: self.recipe.train_step(state, batch, key, self.stage))
+        self.step = jax.jit(lambda state, batch, key: self.recipe.train_step(state, batch, key, self.stage))
         self.batches = [make_batch(i) for i in range(steps)]
         self.states, self.metrics = [fresh(self.recipe)], []
         for i, batch in enumerate(self.batches):
@@ -161,7 +153,9 @@ def test_the_generators_step(run):
         l1 = jnp.abs(fake - x.target).mean()
         return c.lambda_A * l1 + c.lambda_GAN * adversarial, (l1, adversarial)
 
-    (loss, (l1, adversarial)), gradient = quick(jax.value_and_grad(loss_fn, has_aux=True))(player.net.params)
+    (loss, (l1, adversarial)), gradient = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))(
+        player.net.params
+    )
     found = run.metrics[0]
     np.testing.assert_allclose(found["train/generator_loss"], loss, rtol=1e-5)
     np.testing.assert_allclose(found["train/l1"], l1, rtol=1e-5)
@@ -176,7 +170,7 @@ def test_discriminators_see_what_the_generator_made_before_it_moved(run, name):
     state, batch, r = run.states[0], run.batches[0], run.recipe
     x, net = r.inputs(batch, SIZE), state.players[name].net
 
-    @quick
+    @jax.jit
     def loss(generator: Net):
         fake, _ = generator(x.source, x.source_pose, x.target_pose, train=True)
         real_features, _ = net(x.target, x.condition(name), train=True)
@@ -198,7 +192,7 @@ def test_batch_normalisation_sees_three_batches(product):
     state, batch, r = product.states[0], product.batches[0], product.recipe
     x, after = r.inputs(batch, SIZE), product.states[1].players
 
-    @quick
+    @jax.jit
     def passed(players):
         fake, generator = players["generator"].net(x.source, x.source_pose, x.target_pose, train=True)
         out = {"generator": generator.stats}
@@ -269,13 +263,13 @@ def test_pose_maps():
 
 def test_transfer_is_what_the_sheet_shows(run):
     state, batch, r = run.states[-1], run.batches[0], run.recipe
-    sheet = quick(lambda s, b: r.sample(s, b, jax.random.key(0), run.stage))(state, batch)
+    sheet = jax.jit(lambda s, b: r.sample(s, b, jax.random.key(0), run.stage))(state, batch)
     assert set(sheet) == {"source", "source_pose", "target_pose", "target", "output"}
     assert all(x.shape == (4, *SIZE, 3) and np.abs(x).max() <= 1 + 1e-6 for x in sheet.values())
     float_ = lambda x: x.astype(np.float32) / 127.5 - 1
     np.testing.assert_allclose(sheet["target"], float_(batch["target_image"]), atol=1e-6)
     # By the average; of a state, nothing else is needed.
-    transfer, player = quick(r.transfer), state.players["generator"]
+    transfer, player = jax.jit(r.transfer), state.players["generator"]
     for params, same in ((player.net.params, False), (player.ema, True)):
         bare = TrainState(state.step, {"generator": Player(player.net.with_params(params))})
         points = batch["source_keypoints"], batch["target_keypoints"]
@@ -295,7 +289,7 @@ def test_what_is_measured(run):
         ema_net = staticmethod(lambda *_, **__: (jnp.asarray(batch["target_image"] / 127.5 - 1), None))
 
     state = state.replace(players={"generator": Perfect})
-    found = quick(lambda b: r.eval_step(state, b, jax.random.key(0), run.stage))(batch)
+    found = jax.jit(lambda b: r.eval_step(state, b, jax.random.key(0), run.stage))(batch)
     for name, best in (
         ("l1", 0),
         ("ssim", 1),
@@ -337,7 +331,7 @@ def test_the_product_of_both_scores(product):
     state, batch, r = product.states[0], product.batches[0], product.recipe
     x = r.inputs(batch, SIZE)
 
-    @quick
+    @jax.jit
     def scores(players):
         fake, _ = players["generator"].net(x.source, x.source_pose, x.target_pose, train=True)
         score = lambda image, name: jax.nn.sigmoid(players[name].net(image, x.condition(name), train=True)[0])
@@ -373,7 +367,7 @@ def test_the_perceptual_loss(file, monkeypatch):
     close(state.players["features"].net.params, weights.params)
     assert state.players["features"].opt is None
     batch = make_batch(size=(16, 16))
-    after, metrics = quick(lambda s, b: r.train_step(s, b, jax.random.key(0), r.stages[0]))(state, batch)
+    after, metrics = jax.jit(lambda s, b: r.train_step(s, b, jax.random.key(0), r.stages[0]))(state, batch)
     assert not any(differs(after.players["features"], state.players["features"]))
     x = r.inputs(batch, (16, 16))
     fake, _ = state.players["generator"].net(x.source, x.source_pose, x.target_pose, train=True)
@@ -458,7 +452,7 @@ def test_a_continued_run_equals_an_unbroken_one(data_dir, tmp_path, monkeypatch)
 def test_eight_devices_find_what_one_does():
     """Rows of pictures split, too."""
     environment = os.environ | CACHE | {"JAX_PLATFORMS": "cpu", conv.SWITCH: "xla"}
-    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    environment["XLA_FLAGS"] = f"{QUICKLY} --xla_force_host_platform_device_count=8"
     command = [sys.executable, "-m", "tests.recipes.patn_test"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -20,7 +20,7 @@ from anime_pt.pose import limb_masks
 from anime_pt.pose.skeletons import AVATAR_20
 from anime_pt.recipes import pg2
 from configs import pg2 as config_file
-from tests.conftest import CACHE, ROOT
+from tests.conftest import CACHE, QUICKLY, ROOT
 
 SIZE = (32, 24)
 
@@ -349,7 +349,7 @@ def test_eight_devices_take_the_step_of_one():
         | CACHE
         | {
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "XLA_FLAGS": f"{QUICKLY} --xla_force_host_platform_device_count=8",
             conv.SWITCH: "xla",
         },
         capture_output=True,

@@ -16,7 +16,7 @@ from anime_pt.models import conv
 from anime_pt.pipelines import estimator
 from configs import gccpm as gccpm_config
 from configs import student as student_config
-from tests.conftest import CACHE, ROOT, TINY
+from tests.conftest import CACHE, QUICKLY, ROOT, TINY
 
 
 def shrunk(config, data_dir):
@@ -92,7 +92,7 @@ def test_eight_devices_find_the_gradients_of_one():
         | CACHE
         | {
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "XLA_FLAGS": f"{QUICKLY} --xla_force_host_platform_device_count=8",
             conv.SWITCH: "xla",
         },
         capture_output=True,
