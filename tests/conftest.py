@@ -14,7 +14,7 @@ import ml_collections
 import pytest
 from absl import logging
 
-from anime_pt import recipe, train
+from anime_pt import metric_writer, recipe, train
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.models import conv
 from configs import psgan as psgan_config
@@ -41,6 +41,18 @@ if QUICKLY not in os.environ.get("XLA_FLAGS", ""):
 logging.set_verbosity(logging.ERROR)
 
 
+# Files of few but long tests: begun first, so that no process of `pytest -n` is left alone with them.
+LONG = ("train_test", "mesh_test", "avatars_dataset", "mmd_pairs", "configs_test", "recipes", "readme_test")
+LONG += ("models", "judges", "live_test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = lambda item: next(
+        (i for i, name in enumerate(LONG) if name in item.nodeid.split("::")[0]), len(LONG)
+    )
+    items.sort(key=rank)
+
+
 def made_once(
     tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[pathlib.Path], None]
 ) -> pathlib.Path:
@@ -55,6 +67,14 @@ def made_once(
             make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_curves():
+    """Drawing them is more than half of a small run; runs of the README's commands do it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metric_writer.MetricWriter, "write_curves", lambda self: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,13 +31,21 @@ def assert_same_bits(a, b):
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
 
 
+def shorten(config):
+    """Leaves the first stage alone, of twelve steps: little to compile."""
+    for name, column in config.schedule.items():
+        config.schedule[name] = column[:1]
+    config.schedule.stable_images = (96,)
+    config.eval.every = 100
+
+
 def timeless(workdir):
     return [
         {k: v for k, v in row.items() if "per_second" not in k} for row in metric_writer.read_metrics(workdir)
     ]
 
 
-def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
+def test_a_run_leaves_checkpoints_metrics_events_and_samples(unbroken):
     _, workdir = unbroken
     # Saved every 6 steps, at the stages' ends, and in the last stage when evaluated; the last two stay, and
     # the best one.
@@ -51,7 +59,6 @@ def test_a_run_leaves_checkpoints_metrics_events_curves_and_samples(unbroken):
     evaluated = [r["step"] for r in rows if "eval/iou" in r]
     assert evaluated == [4, 8, 12, 16, 20]  # Every 8 steps, and at the ends 4, 12 and 20 of the stages.
     assert sorted(p.stem for p in (workdir / "samples").glob("*.png")) == [f"{s:08d}" for s in evaluated]
-    assert (workdir / "curves.png").stat().st_size > 5_000
     assert json.loads((workdir / "config.json").read_text())["recipe"] == "psgan"
     images_seen = [r["train/images_seen"] for r in rows if "train/images_seen" in r]
     # A row is the mean over two steps of 8 images.
@@ -77,7 +84,9 @@ def test_events_hold_the_same_scalars_as_metrics_jsonl(unbroken):
         assert points[key] == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.parametrize("stop_at", [2, 6, 14])
+@pytest.mark.parametrize(
+    "stop_at", [pytest.param(2, marks=pytest.mark.slow), 6, pytest.param(14, marks=pytest.mark.slow)]
+)
 def test_stopped_and_continued_equals_unbroken(unbroken, tmp_path, stop_at, monkeypatch):
     # 2: within the first stage; 6: within a fade; 14: within the last fade.
     config, reference = unbroken
@@ -214,6 +223,7 @@ def test_a_non_finite_loss_stops_with_step_metrics_and_checkpoint(config, tmp_pa
             bad = jax.numpy.where(state.step == 9, jax.numpy.nan, 0.0)  # During the tenth update.
             return new, metrics | {"train/generator_loss": metrics["train/generator_loss"] + bad}
 
+    shorten(config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psgan, "make", Diverging)
         with pytest.raises(train.NonFiniteError) as error:
@@ -236,11 +246,13 @@ def test_non_finite_parameters_are_not_saved(config, tmp_path):
             )
             return new.replace(players=players), metrics
 
+    shorten(config)
+    config.checkpoint.every = 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psgan, "make", Poisoned)
         with pytest.raises(train.NonFiniteError, match=r"step 6.*parameters=nan"):
             train.train(config, tmp_path)
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["3"]
 
 
 def test_a_batch_that_does_not_divide_over_the_mesh_is_refused():
