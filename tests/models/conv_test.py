@@ -43,6 +43,17 @@ def written_out(x, kernel, stride: int, dilation: int) -> np.ndarray:
     return out
 
 
+def value_and_gradients(form, weight, x, kernel) -> tuple:
+    """What comes out, and the gradients of a weighted sum of its squares; compiled."""
+
+    def loss(x, kernel):
+        out = form(x, kernel)
+        return (weight * out**2).sum(), out
+
+    (_, out), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(x, kernel)
+    return out, *gradients
+
+
 @pytest.mark.parametrize(("stride", "dilation", "height", "width"), CASES)
 def test_depthwise_forms_are_equal(stride, dilation, height, width):
     with jax.enable_x64(True):
@@ -50,16 +61,13 @@ def test_depthwise_forms_are_equal(stride, dilation, height, width):
         expected = written_out(x, kernel, stride, dilation)
         weight = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape))
 
-        def gradients(form):
-            def loss(x, kernel):
-                return (weight * form(x, kernel, stride, dilation) ** 2).sum()
-
-            return jax.grad(loss, (0, 1))(x, kernel)
-
+        gradients = []
         for form in (conv.depthwise_shifted, conv.depthwise_grouped):
-            np.testing.assert_allclose(form(x, kernel, stride, dilation), expected, 1e-12)
-        pairs = zip(gradients(conv.depthwise_shifted), gradients(conv.depthwise_grouped), strict=True)
-        for shifted, grouped in pairs:
+            call = lambda x, kernel, form=form: form(x, kernel, stride, dilation)
+            actual, *found = value_and_gradients(call, weight, x, kernel)
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
+            gradients.append(found)
+        for shifted, grouped in zip(*gradients, strict=True):
             np.testing.assert_allclose(shifted, grouped, rtol=1e-12, atol=1e-12)
 
 
@@ -70,16 +78,13 @@ def test_convolutions_are_equal_in_all_forms(monkeypatch, stride, dilation, heig
         x, kernel = map(jnp.asarray, arrays(height, width, 3, 4))
         expected = written_out(x, kernel, stride, dilation)
         weight = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape))
-
-        def loss(x, kernel):
-            return (weight * conv.convolve(x, kernel, stride=stride, dilation=dilation) ** 2).sum()
-
         gradients = []
         for form in ("xla", "rewritten"):
             monkeypatch.setenv(conv.SWITCH, form)
-            actual = conv.convolve(x, kernel, stride=stride, dilation=dilation)
+            call = lambda x, kernel: conv.convolve(x, kernel, stride=stride, dilation=dilation)
+            actual, *found = value_and_gradients(call, weight, x, kernel)
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
-            gradients.append(jax.grad(loss, (0, 1))(x, kernel))
+            gradients.append(found)
         for ours, theirs in zip(*gradients, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
@@ -139,14 +144,12 @@ def test_winograd_in_groups(monkeypatch, batch):
     with jax.enable_x64(True):
         rng = np.random.default_rng(2)
         x, kernel = jnp.asarray(rng.normal(size=(batch, 5, 4, 3))), jnp.asarray(rng.normal(size=(3, 3, 3, 2)))
-        loss = lambda form: lambda x, kernel: jnp.sin(form(x, kernel)).sum()
-        expected = jax.grad(loss(conv.convolve_directly), (0, 1))(x, kernel)
+        out, *expected = value_and_gradients(conv.convolve_directly, 0.5, x, kernel)
         for examples in (100, 3) if batch > 1 else (100, 0):
             monkeypatch.setattr(conv, "_CACHE_BYTES", examples * 16 * 3 * 2 * (3 + 2) * 8)
-            np.testing.assert_allclose(
-                conv.winograd(x, kernel), conv.convolve_directly(x, kernel), rtol=1e-12, atol=1e-12
-            )
-            for ours, theirs in zip(jax.grad(loss(conv.winograd), (0, 1))(x, kernel), expected, strict=True):
+            actual, *gradients = value_and_gradients(conv.winograd, 0.5, x, kernel)
+            np.testing.assert_allclose(actual, out, rtol=1e-12, atol=1e-12)
+            for ours, theirs in zip(gradients, expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
 

@@ -37,6 +37,7 @@ def having(prefix: str) -> list:
     return found or [pytest.param(None, marks=pytest.mark.skip(f"no gccpm_* with {prefix} in {FOLDER}"))]
 
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 each_network = pytest.mark.parametrize("path", having("sd/"), ids=lambda p: p.stem)
 
 
@@ -106,23 +107,24 @@ def test_forward_pass(path):
 @each_network
 def test_inside_the_network(path):
     golden = Golden(path, np.float32)
-    module = nnx.merge(golden.net.structure.graphdef, golden.net.params, golden.net.stats)
-    features = module.features(golden["input"])
-    assert_close(features, golden["eval/cpm"], 1e-4)
-    backbone = module.backbone(golden["input"], False)
-    first = golden["eval/backbone_b0_first8ch"]
-    assert_close(backbone[0, ..., : first.shape[-1]], first, 1e-4)
-    if golden.sizes["refinement_stages"]:
-        stage = module.refinement["stage0"]
-        x = jnp.concatenate([features, golden["eval/stage0"]], -1)
-        half = stage.context.encoder1(x, False)
-        for ours, name in (
-            (half, "e1_ch0_8"),
-            (stage.context.encoder2(half, False), "e2_ch0_8"),
-            (stage.context(x, False), "out_ch0_16"),
-        ):
-            theirs = golden[f"eval/ref0_ctx_{name}"]
-            assert_close(ours[..., : theirs.shape[-1]], theirs, 1e-4, name)
+
+    @jax.jit
+    def inside(net, image, first_maps):
+        module = nnx.merge(net.structure.graphdef, net.params, net.stats)
+        seen = {"cpm": module.features(image), "backbone_b0_first8ch": module.backbone(image, False)[0]}
+        if golden.sizes["refinement_stages"]:
+            context = module.refinement["stage0"].context
+            x = jnp.concatenate([seen["cpm"], first_maps], -1)
+            half = seen["ref0_ctx_e1_ch0_8"] = context.encoder1(x, False)
+            seen["ref0_ctx_e2_ch0_8"] = context.encoder2(half, False)
+            seen["ref0_ctx_out_ch0_16"] = context(x, False)
+        return seen
+
+    seen = inside(golden.net, golden["input"], golden["eval/stage0"])
+    assert len(seen) == (5 if golden.sizes["refinement_stages"] else 2)
+    for name, ours in seen.items():
+        theirs = golden[f"eval/{name}"]
+        assert_close(ours[..., : theirs.shape[-1]], theirs, 1e-4, name)
 
 
 @each_network

@@ -7,6 +7,8 @@ from anime_pt.convert import tables
 from anime_pt.models import gccpm
 from anime_pt.state import Net
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
+
 SMALL = dict(maps=5, num_channels=8, refinement_stages=2, cpm_channels=8)
 
 

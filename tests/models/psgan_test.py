@@ -19,11 +19,10 @@ def count(build) -> int:
 
 def apply(build):
     """A tiny network with random biases, jitted over everything but the resolution."""
-    graphdef, params = nnx.split(build(rngs=nnx.Rngs(0)))
-    leaves, tree = jax.tree.flatten(nnx.to_pure_dict(params))
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    leaves = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    params = jax.tree.unflatten(tree, leaves)
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
+    rng = np.random.default_rng(1)
+    draw = lambda x: jnp.asarray(rng.normal(0, 1 if x.ndim > 1 else 0.3, x.shape), x.dtype)
+    params = jax.tree.map(draw, nnx.to_pure_dict(params))
 
     @functools.partial(jax.jit, static_argnums=2)
     def call(x, pose, resolution, alpha=1.0):

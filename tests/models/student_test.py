@@ -7,14 +7,23 @@ from anime_pt.models import student
 from anime_pt.state import Net
 
 
+def create(*widths) -> Net:
+    return Net.create(lambda rngs: student.Student(20, *widths, rngs=rngs), jax.random.key(0))
+
+
 @pytest.fixture(scope="module")
 def net():
-    return jax.jit(lambda key: Net.create(lambda rngs: student.Student(20, rngs=rngs), key))(
-        jax.random.key(0)
-    )
+    """A narrow one."""
+    return jax.jit(lambda: create((8, 16, 16)))()
 
 
-def test_size(net):
+@pytest.fixture(scope="module")
+def run():
+    return jax.jit(lambda net, x, train: net(x, train=train), static_argnums=2)
+
+
+def test_size():
+    net = jax.eval_shape(create)
     count = sum(x.size for x in jax.tree.leaves(net.params))
     assert count == 1_764_776 and count <= 2_000_000
 
@@ -28,24 +37,25 @@ def test_shapes_and_refused_sizes(net):
         run(250, 192)
 
 
-def test_distributions_sum_to_one(net):
-    (places, nowhere), _ = net(jax.random.uniform(jax.random.key(1), (2, 64, 64, 3), minval=-1))
+def test_distributions_sum_to_one(net, run):
+    x = jax.random.uniform(jax.random.key(1), (2, 64, 64, 3), minval=-1)
+    (places, nowhere), _ = run(net, x, False)
     cells, away = student.probabilities(places, nowhere)
     np.testing.assert_allclose(cells.sum((1, 2)) + away, 1, rtol=1e-5)
 
 
-def test_patches_hold_every_pixel_and_shifts_shift(net):
+def test_patches_hold_every_pixel_and_shifts_shift(net, run):
     """Interior features move with the picture by whole strides of all levels: cells are not mixed up."""
     x = jax.random.uniform(jax.random.key(1), (1, 512, 512, 3), minval=-1)
-    (a, _), _ = jax.jit(lambda n, x: n(x))(net, x)
-    (b, _), _ = jax.jit(lambda n, x: n(x))(net, jnp.roll(x, (32, 64), (1, 2)))
+    (a, _), _ = run(net, x, False)
+    (b, _), _ = run(net, jnp.roll(x, (32, 64), (1, 2)), False)
     # 32 and 64 pixels are 4 and 8 cells; the border's influence stays away from the middle.
     np.testing.assert_allclose(jnp.roll(a, (4, 8), (1, 2))[:, 28:36, 28:36], b[:, 28:36, 28:36], atol=1e-3)
 
 
-def test_only_training_moves_statistics(net):
+def test_only_training_moves_statistics(net, run):
     x = jax.random.uniform(jax.random.key(1), (2, 64, 64, 3), minval=-1)
-    _, same = net(x)
-    _, moved = net(x, train=True)
+    _, same = run(net, x, False)
+    _, moved = run(net, x, True)
     equal = lambda a, b: all(jax.tree.leaves(jax.tree.map(lambda p, q: np.array_equal(p, q), a, b)))
     assert equal(same.stats, net.stats) and not equal(moved.stats, net.stats)
