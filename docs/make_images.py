@@ -8,7 +8,7 @@ import numpy as np
 from anime_pt.avatars import camera, keypoints, poses, procedural, rasterise, rig
 from anime_pt.data import styles
 from anime_pt.metric_writer import save_image
-from anime_pt.pipelines import estimator, figures, overlay, transfer
+from anime_pt.pipelines import estimator, figures, matting, overlay, pictures, transfer
 from anime_pt.pose import draw
 from anime_pt.pose.skeletons import AVATAR_20
 from tfds_builders.mmd_pairs import human
@@ -88,7 +88,7 @@ def transferred(seeds: tuple[int, ...] = (920_004, 920_007), columns: int = 6) -
             save_image(path, figure(seed, poses.sample(rng), rng.uniform(-20, 20)))
             source = transfer.source(path, model, finder, 0.2, detail=2)
         asked = np.stack([transfer.framed(w, AVATAR_20, source.points, model) for w in wanted])
-        made = model([source], asked)
+        made = np.stack([pictures.before_white(matting.matted(i)) for i in model([source], asked)])
         drawn = np.asarray(draw.drawing(asked * [2, 2, 1], AVATAR_20.limb_indices, made.shape[1:3]))
         if not rows:
             space = np.full_like(made[0], 255)

@@ -132,8 +132,11 @@ def test_the_packaged_network_carries_the_colours(folder, finder):
     own, other = framed("girl"), framed("other")
     pose = transfer.framed(formats.read(folder / "pose.json").keypoints[0], AVATAR_20, own.points, model)
     (out,) = model([own], pose[None])
-    assert out.shape == (256, 192, 3) and out.dtype == np.uint8
-    made, same, another = colour.histograms(np.stack([out, own.fine[..., :3], other.fine[..., :3]]))
+    assert out.shape == (256, 192, 4) and out.dtype == np.uint8
+    # A figure's worth of pixels are in the mask, and hardly any half.
+    mask = out[..., 3] / 255
+    assert 0.08 < (mask > 0.75).mean() < 0.35 and 0.6 < (mask < 0.25).mean()
+    made, same, another = colour.histograms(np.stack([out[..., :3], own.fine[..., :3], other.fine[..., :3]]))
     assert made @ same > 0.85 > 0.6 > made @ another
 
 
