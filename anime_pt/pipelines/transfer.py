@@ -108,7 +108,7 @@ def _packaged(kind: str | None) -> tuple[Any, recipe.Recipe, dict[str, Net], int
 
 
 def _of_run(
-    workdir: pathlib.Path, step: int | None, kind: str | None
+    workdir: pathlib.Path, step: int | None, kind: str | None = None
 ) -> tuple[Any, recipe.Recipe, dict[str, Net], int]:
     """Config, recipe, networks and checkpoint of a run; see `Model`."""
     config = train.recorded_config(workdir)
