@@ -10,7 +10,7 @@ from absl import flags
 
 from anime_pt import train
 from anime_pt.data import pipeline, sources
-from tfds_builders import build
+from tfds_builders import build, testing
 from tfds_builders.unity_avatars import rendering, subjects
 
 # Costumes, so that pieces of the plan hold several subjects; light and camera vary.
@@ -27,7 +27,8 @@ def _parsed_flags():
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
-    build.prepare("unity_avatars/procedural_64", str(folder), processes=1, changes=CHANGES)
+    with testing.written_here():
+        build.prepare("unity_avatars/procedural_64", str(folder), changes=CHANGES)
     return sources.builder(NAME, str(folder))
 
 

@@ -12,6 +12,7 @@ from anime_pt.data import pairs, pipeline, sources
 from anime_pt.data.framing import Framing
 from anime_pt.pose.skeletons import AVATAR_20
 from tests.conftest import TINY
+from tfds_builders import testing
 from tfds_builders.mmd_pairs import mmd_pairs_dataset_builder as mmd_pairs
 from tfds_builders.pose_transfer import pairs as published
 
@@ -25,8 +26,8 @@ def mmd(tmp_path_factory):
     fields = dict(resolution=32, characters=3, costumes=2, motions=3, length=21, takes=1, every=10)
     config = mmd_pairs.MmdPairsConfig(name="tiny", min_change=0.0, supersample=1, **fields)
     builder = mmd_pairs.Builder(data_dir=folder, config=config)
-    builder.processes = 1
-    builder.download_and_prepare(file_format="array_record")
+    with testing.written_here():
+        builder.download_and_prepare(file_format="array_record")
     return folder
 
 

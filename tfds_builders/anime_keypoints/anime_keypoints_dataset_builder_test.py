@@ -37,8 +37,9 @@ def _built(config, manual_dir, data_dir):
     with (
         contextlib.redirect_stderr(said),
         mock.patch.object(build.registry, "make", lambda *_: builder),
+        testing.written_here(),
     ):
-        build.prepare("anime_keypoints", str(data_dir), str(manual_dir), processes=1)
+        build.prepare("anime_keypoints", str(data_dir), str(manual_dir))
     examples = {}
     for split in builder.info.splits:
         source = builder.as_data_source(split)

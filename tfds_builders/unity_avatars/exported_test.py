@@ -9,7 +9,7 @@ import pytest
 
 from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pose.skeletons import AVATAR_20
-from tfds_builders import build, registry
+from tfds_builders import build, registry, testing
 from tfds_builders.unity_avatars import exported, pictures
 
 _SIZE = (40, 60)  # Height and width.
@@ -54,7 +54,8 @@ def folder(tmp_path):
 
 
 def test_build_and_read(folder, tmp_path):
-    built = build.prepare("unity_avatars/export_64", str(tmp_path), str(folder), processes=1)
+    with testing.written_here():
+        built = build.prepare("unity_avatars/export_64", str(tmp_path), str(folder))
     counts = {split: info.num_examples for split, info in built.info.splits.items()}
     assert counts == {"train": 6, "validation": 3, "test": 3}
     train = list(built.as_data_source("train"))

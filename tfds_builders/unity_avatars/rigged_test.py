@@ -8,7 +8,7 @@ import pytest
 
 from tests.avatars import asset_files
 from tests.avatars.gltf_files import figure
-from tfds_builders import build, live, registry
+from tfds_builders import build, live, registry, testing
 from tfds_builders.unity_avatars import actions, subjects
 
 _FREE = {"avatarPermission": "everyone", "allowRedistribution": True, "authors": ["A"], "licenseUrl": "L"}
@@ -75,7 +75,8 @@ def folder(tmp_path):
 
 def test_poses_are_cut_at_equal_strides_from_all_motions(folder, tmp_path, capsys):
     changes = ["poses=8", "supersample=1"]
-    built = build.prepare("unity_avatars/vrm_64", str(tmp_path), str(folder), processes=1, changes=changes)
+    with testing.written_here():
+        built = build.prepare("unity_avatars/vrm_64", str(tmp_path), str(folder), changes=changes)
     assert "warning: left out: " in capsys.readouterr().err
     counts = {split: info.num_examples for split, info in built.info.splits.items()}
     assert counts == {"train": 16, "validation": 8, "test": 8}

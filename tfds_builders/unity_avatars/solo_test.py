@@ -10,7 +10,7 @@ import pytest
 from anime_pt.avatars.formats.binary import FormatError
 from anime_pt.pose.skeletons import AVATAR_20
 from tests.avatars import asset_files
-from tfds_builders import build
+from tfds_builders import build, testing
 from tfds_builders.unity_avatars import solo
 
 _PREFIX = "type.unity.com/unity.solo."
@@ -79,7 +79,8 @@ def write(root: pathlib.Path, sequence: int, masks: bool = True) -> pathlib.Path
 def test_build_and_read(tmp_path):
     for sequence in range(4):
         write(tmp_path / "mine", sequence)
-    built = build.prepare("unity_avatars/solo_64", str(tmp_path), str(tmp_path / "mine"), processes=1)
+    with testing.written_here():
+        built = build.prepare("unity_avatars/solo_64", str(tmp_path), str(tmp_path / "mine"))
     counts = {split: info.num_examples for split, info in built.info.splits.items()}
     assert counts == {"train": 4, "validation": 2, "test": 2}
     one, other = list(built.as_data_source("validation"))

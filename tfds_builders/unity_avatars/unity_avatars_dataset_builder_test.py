@@ -167,7 +167,8 @@ class UnityAvatarsTest(testing.BuilderTestCase):
 
     def test_another_format_is_not_taken_for_this_one(self):
         changes = ["characters=3", "costumes=1", "poses=1"]
-        build.prepare("unity_avatars/procedural_64", str(self.folder), processes=1, changes=changes)
+        with testing.written_here():
+            build.prepare("unity_avatars/procedural_64", str(self.folder), changes=changes)
         with self.assertRaisesRegex(ValueError, "is built already, as array_record; delete .* as tfrecord"):
             build.prepare(
                 "unity_avatars/procedural_64", str(self.folder), file_format="tfrecord", changes=changes
