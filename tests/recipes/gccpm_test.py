@@ -7,6 +7,8 @@ from anime_pt import recipe, schedules, weights
 from anime_pt.recipes import gccpm
 from configs import gccpm as config_file
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
+
 
 def tiny_config(arg="demo"):
     config = config_file.get_config(arg)
