@@ -11,6 +11,8 @@ import pytest
 from anime_pt import recipe
 from anime_pt.pose.skeletons import SKELETONS
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
+
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # The arguments worth a test of their own; every config is also tested without any.
 VARIANTS = {
@@ -62,6 +64,8 @@ def test_every_config_at_full_size(case):
     for stage, following in zip(stages, [*stages[1:], None], strict=True):
         assert stage.stop > stage.start
         assert following is None or following.start == stage.stop
+        if stage not in (*stages[:2], stages[-1]):  # Those between differ in sizes alone.
+            continue
         batch = batch_shapes(config, stage)
         after, metrics = jax.eval_shape(lambda s, b, k, t=stage: r.train_step(s, b, k, t), state, batch, key)
         assert jax.tree.structure(after) == jax.tree.structure(state)
