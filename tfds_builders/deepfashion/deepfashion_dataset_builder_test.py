@@ -62,9 +62,8 @@ class DummyTest(testing.BuilderTestCase):
     def make(self, config, data_dir):
         return registry.make(f"deepfashion/{config}", data_dir)
 
-    def build(self, config, name="data"):
-        with testing.written_here():
-            return super().build(config, name)
+    def build(self, config, name="data", pool=False):
+        return super().build(config, name)
 
 
 def test_one_picture_has_four_spellings():
