@@ -26,13 +26,13 @@ def test_what_judges_see(name):
 
 @pytest.mark.slow
 def test_evaluation_of_a_run_asks_all_judges(data_dir, tmp_path):
-    """In training they are not asked. Pictures are so small that no figure is found in them."""
+    """In training they are not asked. Pictures are so small that hardly a joint is found in them."""
     config = load("patn:demo")
     config.model.update({"ngf": 2, "ndf": 2, "blocks": 1, "discriminator_blocks": 1})
     config.schedule.update({"resolution": (16, 12), "batch_size": 4, "pairs_per_epoch": 8})
     config.schedule.update({"keep_epochs": 1, "decay_epochs": 0})
     config.data.update({"name": f"unity_avatars/{TINY}", "data_dir": str(data_dir), "prepare": False})
-    config.data.update({"zoom": 1.0})
+    config.data.update({"zoom": 1.0, "eval_split": "validation+test"})
     config.eval.update({"every": 2, "batch_size": 4, "examples": 10, "samples": 2})
     config.checkpoint.every, config.log.every, config.mesh.data = 2, 1, 1
     train.train(config, tmp_path)
@@ -40,7 +40,7 @@ def test_evaluation_of_a_run_asks_all_judges(data_dir, tmp_path):
     assert "eval/ssim" in logged and "eval/pdj" not in logged
     evaluate.run(config, tmp_path, judging=judges.Judge)
     written = json.loads((tmp_path / "eval" / "00000002.json").read_text())
-    assert written["eval/pdj"] == written["eval/pdj/target"] == 0
+    assert 0 <= written["eval/pdj"] < 0.2 and 0 <= written["eval/pdj/target"] < 0.2
     for name in ("ssim", "feature_distance_small", "frechet_small", "identity_top1_colours"):
         assert np.isfinite(written[f"eval/{name}"]) and f"eval/{name}" in written["notes"], name
     assert written["eval/identity_top1_small/source"] == 1
