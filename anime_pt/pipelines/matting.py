@@ -17,7 +17,7 @@ def matted(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 4"]:
     if image.shape[2] == 4:
         mixed = image[..., 3].astype(np.float32) / 255
         # An unsure network blurs its mask. Drawings have sharp edges.
-        alpha = np.clip((mixed - 0.25) * 2, 0, 1)
+        alpha = sharpened(mixed)
     else:
         like = np.pad(away < _LIKE, 1, constant_values=True).astype(np.uint8)
         _, labels = cv2.connectedComponents(like, connectivity=4)
@@ -30,6 +30,11 @@ def matted(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 4"]:
     colour = 255 - (255 - image[..., :3].astype(np.float32)) / np.maximum(mixed, 1e-3)[..., None]
     colour = np.where(alpha[..., None] > 0, colour, 255)
     return np.concatenate([colour, 255 * alpha[..., None]], -1).clip(0, 255).round().astype(np.uint8)
+
+
+def sharpened(mask: np.ndarray) -> np.ndarray:
+    """A mask in [0, 1] with edges half as wide, in the same places."""
+    return np.clip((mask - 0.25) * 2, 0, 1)
 
 
 def _specks(solid: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from anime_pt import evaluate, recipe, train, weights
 from anime_pt.checkpoint import Checkpoints
 from anime_pt.data import crops
-from anime_pt.pipelines import estimate, figures, framing, pictures, projection
+from anime_pt.pipelines import estimate, figures, framing, matting, pictures, projection
 from anime_pt.pipelines.estimator import Estimator, ModelError, restored
 from anime_pt.pose import affine, draw, sequences
 from anime_pt.pose.skeletons import Skeleton
@@ -280,7 +280,7 @@ def _cut_out(image: np.ndarray, figure: figures.Figure) -> tuple[np.ndarray, np.
         return flat, np.full((h, w, 1), 255, np.uint8)
     mask = cv2.resize(figure.mask.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
     # Half a pixel softer than the silhouette: its edge is mixed with the background.
-    mask = np.clip((mask - 0.25) * 2, 0, 1)[..., None]
+    mask = matting.sharpened(mask)[..., None]
     before = flat * mask + 255 * (1 - mask)
     if image.shape[2] == 4:
         mask = np.minimum(mask, image[..., 3:].astype(np.float32) / 255)
