@@ -41,20 +41,6 @@ def model():
     return puppet.Puppet()
 
 
-def character(ground=None, missing=()):
-    """A cut of the stand-in's figure, 300 high and 400 wide, transparent or before a colour."""
-    image, points = stand_in.figure()
-    if ground is not None:
-        image = np.where(image[..., 3:] == 255, image[..., :3], ground).astype(np.uint8)
-    figure = figures.find(image)
-    points = PoseSequence(points[None].astype(np.float32), COCO_17, (300.0, 400.0)).as_skeleton(AVATAR_20)
-    points = points.keypoints[0]
-    points[AVATAR_20.index("head_top")] = 110, 42, 1
-    points[[AVATAR_20.index(n) for n in missing]] = np.nan, np.nan, 0
-    cut = np.concatenate(transfer._cut_out(image, figure), -1)
-    return transfer.Cut(image, cut, points, AVATAR_20, figure)
-
-
 def dancer(frames=12, fps=10.0, right=0.0, up=(), scale=1.5, skeleton=COCO_17):
     """A larger figure that walks to the right (pixels in a frame) and leaps (frame -> pixels)."""
     _, points = stand_in.figure()
@@ -80,7 +66,7 @@ def made(cut, poses, model, part="picture", **options):
 
 def test_jumps_stay_jumps(model):
     leap = {4: 30.0, 5: 45.0, 6: 30.0}
-    plan = animate.plan(character(), dancer(up=leap), model)
+    plan = animate.plan(puppet.character(), dancer(up=leap), model)
     feet = at(plan.poses, *ANKLES)[:, 1]
     legs = np.linalg.norm(at(plan.poses, *HIPS) - at(plan.poses, *ANKLES), axis=1)
     np.testing.assert_allclose(legs, legs[0], rtol=0.05)
@@ -97,7 +83,7 @@ def test_jumps_stay_jumps(model):
 
 def test_the_window_goes_along_and_the_figure_arrives_where_it_goes(model):
     poses = dancer(right=36.0)
-    plan, shown, images = made(character(), poses, model)
+    plan, shown, images = made(puppet.character(), poses, model)
     assert np.ptp(plan.windows[:, 0]) > 20 and images[0].shape == (300, 400, 4)
     asked = at(plan.asked, *HIPS)
     assert (asked[:, 0] > 20).all() and (asked[:, 0] < 44).all()
@@ -110,17 +96,17 @@ def test_the_window_goes_along_and_the_figure_arrives_where_it_goes(model):
             seen += 1
     assert seen > 5
     # As it began: where the figure is in the picture.
-    cut = character()
+    cut = puppet.character()
     np.testing.assert_allclose(where[0], cut.points[AVATAR_20.index("left_wrist"), :2], atol=6)
     # What leaves the picture is there on a larger canvas.
-    _, wide, images = made(character(), poses, model, "motion")
+    _, wide, images = made(puppet.character(), poses, model, "motion")
     assert wide.size[1] > 400 and puppet.hand(images[-1])[2] > 50
     still = animate.plan(cut, poses, model, in_place=True)
     assert np.ptp(at(still.poses, *HIPS)[:, 0]) < 2
 
 
 def test_backgrounds_and_transparency(model, tmp_path):
-    cut = character(GROUND)
+    cut = puppet.character(GROUND)
     plan, shown, images = made(cut, dancer(right=6.0), model)
     hidden = cut.image[..., 3] > 0
     # Where the figure was there is background, and elsewhere what was there.
@@ -134,7 +120,7 @@ def test_backgrounds_and_transparency(model, tmp_path):
     small = canvas.of(dataclasses.replace(cut, picture=picture), plan, side=100).behind
     assert np.abs(small[:, -20:].astype(int) - 180).max() < 40 and small.shape == (75, 100, 3)
     # Transparent pictures stay so; other backgrounds are put behind.
-    clear = character()
+    clear = puppet.character()
     _, shown, images = made(clear, dancer(2), model)
     assert (
         images[0].shape[2] == 4
@@ -185,7 +171,7 @@ def test_wide_motions_are_made_smaller_to_fit(model):
         for joint, far in (("elbow", 55), ("wrist", 110)):
             hip = poses.keypoints[:, COCO_17.index(f"{side}_shoulder"), :2]
             poses.keypoints[:, COCO_17.index(f"{side}_{joint}"), :2] = hip + np.float32([sign * far * 1.5, 0])
-    plan = animate.plan(character(), poses, model)
+    plan = animate.plan(puppet.character(), poses, model)
     assert 0.6 <= plan.zoom < 0.95 and any("figure is drawn" in r for r in plan.remarks)
     x, y = np.moveaxis(plan.asked[..., :2], -1, 0)
     assert (x > 0).all() and (x < model.size[1]).all() and (y > 0).all() and (y < model.size[0]).all()
@@ -199,7 +185,7 @@ def test_wide_motions_are_made_smaller_to_fit(model):
 
 
 def test_room_around_a_smaller_figure_is_smaller(model):
-    cut = character()
+    cut = puppet.character()
     usual = animate.plan(cut, dancer(), model)
     x, y = model.size[1] / 2, model.frame.ground * model.size[0]
     points = usual.poses.copy()
@@ -217,7 +203,7 @@ def test_room_around_a_smaller_figure_is_smaller(model):
 
 
 def test_joints_that_a_skeleton_lacks_are_the_characters(model):
-    plan = animate.plan(character(), dancer(), model)
+    plan = animate.plan(puppet.character(), dancer(), model)
     assert np.isfinite(plan.poses).all()  # COCO has no neck, no mid_hip, no head_top.
     top, nose = (at(plan.poses, n)[0] for n in ("head_top", "nose"))
     own_top, own_nose = (at(plan.source.points, n) for n in ("head_top", "nose"))
@@ -227,49 +213,49 @@ def test_joints_that_a_skeleton_lacks_are_the_characters(model):
 def test_frames_without_anybody_are_empty_and_said(model):
     poses = dancer()
     poses.keypoints[3:6] = np.nan, np.nan, 0
-    plan, _, images = made(character(), poses, model)
+    plan, _, images = made(puppet.character(), poses, model)
     assert np.flatnonzero(plan.nobody).tolist() == [3, 4, 5]
     assert "3 of 12 frames (first number 3) show nobody, and so does the animation there" in plan.remarks
     assert [bool(i[..., 3].any()) for i in images] == [i not in (3, 4, 5) for i in range(12)]
     poses.keypoints[:, :, :2] = np.nan
     with pytest.raises(ValueError, match="the motion never shows a neck"):
-        animate.plan(character(), poses, model)
+        animate.plan(puppet.character(), poses, model)
 
 
 def test_half_a_figure(model):
     legs = [n for n in AVATAR_20.keypoints if n.split("_")[-1] in ("hip", "knee", "ankle")]
-    plan = animate.plan(character(missing=legs), dancer(right=3.0), model)
+    plan = animate.plan(puppet.character(missing=legs), dancer(right=3.0), model)
     assert any(
         "does not show left_hip, right_hip; the driver's own proportions are kept" in r for r in plan.remarks
     )
     assert np.isfinite(plan.poses).any() and plan.poses.shape == (12, 20, 3)
     # Cut off by the picture's edge.
-    whole = character()
+    whole = puppet.character()
     half = transfer.Cut(whole.picture[:180], whole.image[:180], whole.points, AVATAR_20, whole.figure)
     (line,) = (r for r in animate.plan(half, dancer(), model).remarks if "reaches" in r)
     assert line.startswith("the figure reaches the lower edge of the picture")
     assert not any("reaches" in r for r in animate.plan(whole, dancer(), model).remarks)
     # Hair that was taken for a hand.
-    wrong = character()
+    wrong = puppet.character()
     wrong.points[AVATAR_20.index("left_wrist"), :2] += (10, 60)
     (line,) = (r for r in animate.plan(wrong, dancer(), model).remarks if "times as long" in r)
     assert line.startswith("its left forearm seems ") and line.endswith("left upper arm: see --preview")
     # A driver before a webcam.
     poses = dancer()
     poses.keypoints[:, [COCO_17.index(n) for n in legs if n in COCO_17.keypoints]] = np.nan, np.nan, 0
-    plan = animate.plan(character(), poses, model)
+    plan = animate.plan(puppet.character(), poses, model)
     assert any("the motion does not show left_hip" in r for r in plan.remarks) and not plan.nobody.any()
     np.testing.assert_allclose(at(plan.poses, "neck")[0], at(plan.source.points, "neck"), atol=2)
     # Without a word of numpy's about frames that show nobody.
     poses.keypoints[3:5] = np.nan, np.nan, 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert animate.plan(character(), poses, model).nobody.sum() == 2
+        assert animate.plan(puppet.character(), poses, model).nobody.sum() == 2
 
 
 def test_batches_do_not_matter_and_are_padded():
     few, many = puppet.Puppet(), puppet.Puppet(rgba=True)
-    plan = animate.plan(character(), dancer(7, right=4.0), few)
+    plan = animate.plan(puppet.character(), dancer(7, right=4.0), few)
     a, b = list(animate.frames(plan, few, 3)), list(animate.frames(plan, many, 16))
     assert few.asked == [3, 3, 3] and many.asked == [16]
     assert len(a) == len(b) == 7
@@ -322,7 +308,7 @@ def test_steadying_takes_flicker_not_motion():
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.apng", "frames", "a.sheet.png"])
 def test_every_kind_of_file(name, model, tmp_path):
-    cut, poses = character(), dancer(6)
+    cut, poses = puppet.character(), dancer(6)
     plan = animate.plan(cut, poses, model, in_place="sheet" in name)
     shown = canvas.of(cut, plan, "figure" if "sheet" in name else "picture", 120)
     done = animation.write(tmp_path / name, model, driver.Driver(poses), plan, shown, video.rate(10), reach=1)
@@ -354,7 +340,7 @@ def test_every_kind_of_file(name, model, tmp_path):
 
 
 def test_a_full_disk_leaves_what_plays(model, tmp_path, monkeypatch):
-    cut, poses = character(), dancer(12)
+    cut, poses = puppet.character(), dancer(12)
     plan = animate.plan(cut, poses, model)
     shown = canvas.of(cut, plan, side=100)
     free = iter([10**9] * 7)
@@ -370,7 +356,7 @@ def test_a_full_disk_leaves_what_plays(model, tmp_path, monkeypatch):
 def test_frames_are_made_as_they_are_written(tmp_path):
     """Whatever the length, few frames are held."""
     model = puppet.Puppet(size=(24, 16))
-    cut, poses = character(), dancer(60)
+    cut, poses = puppet.character(), dancer(60)
     plan = animate.plan(cut, poses, model)
     written, ahead = [], []
 
@@ -402,7 +388,7 @@ class Breaks(puppet.Puppet):
 
 
 def test_an_animation_that_breaks_off_ends_and_replaces_nothing(model, tmp_path, monkeypatch):
-    cut, poses, page = character(), dancer(12), tmp_path / "a.html"
+    cut, poses, page = puppet.character(), dancer(12), tmp_path / "a.html"
     plan = animate.plan(cut, poses, model)
     shown = canvas.of(cut, plan, side=100)
     for path in (tmp_path / "a.mp4", page, video.of_page(page)):
@@ -442,7 +428,7 @@ def test_an_animation_that_breaks_off_ends_and_replaces_nothing(model, tmp_path,
 
 
 def test_side_by_side_with_the_film(model, tmp_path):
-    cut, poses = character(), dancer(8)
+    cut, poses = puppet.character(), dancer(8)
     shades = [np.full((600, 600, 3), 25 * i, np.uint8) for i in range(8)]
     video.write(tmp_path / "film 1.mp4", shades, 10)
     plan = animate.plan(cut, poses, model)
@@ -465,7 +451,7 @@ def test_the_page_plays_from_disk(model, tmp_path):
 
     browser = Browser(tmp_path / "profile")
     try:
-        cut, poses = character(), dancer(8)
+        cut, poses = puppet.character(), dancer(8)
         plan = animate.plan(cut, poses, model)
         page = tmp_path / "歩く 100%.html"
         shown = canvas.of(cut, plan, side=100)
@@ -497,7 +483,7 @@ def test_the_page_plays_from_disk(model, tmp_path):
 def test_ten_thousand_frames_on_little_memory(tmp_path):
     """About three minutes."""
     model = puppet.Puppet(size=(24, 16))
-    cut, poses = character(), dancer(10_000)
+    cut, poses = puppet.character(), dancer(10_000)
     plan = animate.plan(cut, poses, model)
     shown = canvas.of(cut, plan, side=256)
     of, rate = driver.Driver(poses), video.rate(30)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from anime_pt import perceptual
-from anime_pt.pipelines import animate, figures, projection, transfer
+from anime_pt.pipelines import animate, projection, transfer
 from anime_pt.pipelines.estimator import ModelError
 from anime_pt.pose.sequences import PoseSequence
-from anime_pt.pose.skeletons import AVATAR_20, COCO_17
+from anime_pt.pose.skeletons import AVATAR_20
 from configs import psgan as psgan_config
 from tests.conftest import untrained_run
-from tests.pipelines import stand_in
+from tests.pipelines import puppet
 
 
 def config(**model):
@@ -153,19 +153,9 @@ def test_the_packages_network_sees_what_is_projected(model, workdirs, scene, mon
 
 def test_an_animation_by_a_latent(model, scene):
     """The whole way of `anime_pt.animate` but its files: one latent for all frames."""
-    size = (300.0, 400.0)
-    image, points = stand_in.figure()
-    points = PoseSequence(points[None].astype(np.float32), COCO_17, size)
-    figure = figures.find(image)
-    cut = transfer.Cut(
-        image,
-        np.concatenate(transfer._cut_out(image, figure), -1),
-        points.as_skeleton(AVATAR_20).keypoints[0],
-        AVATAR_20,
-        figure,
-    )
-    motion = PoseSequence(np.repeat(points.keypoints, 3, 0), COCO_17, size, 10.0)
-    motion.keypoints[1, COCO_17.index("left_wrist"), :2] -= 40
+    cut = puppet.character()
+    motion = PoseSequence(np.repeat(cut.points[None], 3, 0), AVATAR_20, (300.0, 400.0), 10.0)
+    motion.keypoints[1, AVATAR_20.index("left_wrist"), :2] -= 40
     plan = animate.plan(cut, motion, model)
     (latent,) = model._run.latents(
         plan.source.image[None, None, ..., :3].astype(np.float32) / 127.5 - 1, plan.source.points[None, None]

@@ -6,8 +6,9 @@
 import cv2
 import numpy as np
 
-from anime_pt.pipelines import estimator, framing, transfer
-from anime_pt.pose.skeletons import AVATAR_20
+from anime_pt.pipelines import estimator, figures, framing, transfer
+from anime_pt.pose.sequences import PoseSequence
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17
 from tests.pipelines import stand_in
 
 LIMB, HAND = (40, 90, 200), (200, 30, 30)
@@ -46,6 +47,20 @@ def hand(image):
     away = np.abs(image[..., :3].astype(int) - HAND).max(-1)
     rows, columns = np.nonzero(away < 60)
     return columns.mean() + 0.5, rows.mean() + 0.5, len(rows)
+
+
+def character(ground=None, missing=()):
+    """A cut of the stand-in's figure, 300 high and 400 wide, transparent or before a colour."""
+    image, points = stand_in.figure()
+    if ground is not None:
+        image = np.where(image[..., 3:] == 255, image[..., :3], ground).astype(np.uint8)
+    figure = figures.find(image)
+    points = PoseSequence(points[None].astype(np.float32), COCO_17, (300.0, 400.0)).as_skeleton(AVATAR_20)
+    points = points.keypoints[0]
+    points[AVATAR_20.index("head_top")] = 110, 42, 1
+    points[[AVATAR_20.index(n) for n in missing]] = np.nan, np.nan, 0
+    cut = np.concatenate(transfer._cut_out(image, figure), -1)
+    return transfer.Cut(image, cut, points, AVATAR_20, figure)
 
 
 if __name__ == "__main__":
