@@ -234,7 +234,7 @@ class PATN(Unobserved):
 
         def images(side):
             out = sharding.float_images(batch[f"{side}_image"])
-            if not self.config.model.rgba:
+            if self.channels == 3:
                 return out
             if f"{side}_mask" not in batch:
                 raise ValueError("model.rgba: the dataset has no masks; set it to false")

@@ -192,13 +192,12 @@ class PG2(Unobserved):
         """
 
         def pictures(side):
-            image = batch[f"{side}_image"]
-            if self.channels == 4:
-                if f"{side}_mask" not in batch:
-                    raise ValueError("model.rgba: the dataset has no masks; set it to false")
-                image = jnp.concatenate([image, batch[f"{side}_mask"]], axis=-1)
-            *many, h, w, c = image.shape
-            return sharding.float_images(image.reshape(-1, h, w, c)).reshape(*many, h, w, c)
+            out = sharding.float_images(batch[f"{side}_image"])
+            if self.channels == 3:
+                return out
+            if f"{side}_mask" not in batch:
+                raise ValueError("model.rgba: the dataset has no masks; set it to false")
+            return jnp.concatenate([out, sharding.float_images(batch[f"{side}_mask"])], axis=-1)
 
         c, keypoints = self.config.pose_map, batch["target_keypoints"]
         mask = limb_masks.disc_mask(
