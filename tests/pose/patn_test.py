@@ -91,6 +91,29 @@ def test_exchanged_columns_show_where_pictures_are_square(tmp_path):
         patn.read(write(tmp_path, _HEAD, *exchanged), (256, 256))
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_exchanged_columns_show_where_people_are_few(count, tmp_path):
+    y = np.linspace(30, 220, 18).astype(int).tolist()
+    x = [115, 116, 105, 103, 101, 128, 131, 134, 108, 110, 109, 122, 123, 121, 112, 118, 110, 121]
+    names = [f"{i}.jpg" for i in range(count)]
+    whole = [row(name, y, x) for name in names]
+    # Without a hip nobody can tell.
+    part = row("part.jpg", y=[*x[:8], -1, *x[9:]], x=[*y[:8], -1, *y[9:]])
+    assert len(formats.read_people(write(tmp_path, _HEAD, *whole, part)).names) == count + 1
+    exchanged = write(tmp_path, _HEAD, *(row(name, x, y) for name in names), part)
+    for size in ((256, 256), None):
+        with pytest.raises(
+            PoseFileError, match=r"lies with the head to the left; x seems to stand before y: exchange"
+        ):
+            patn.read(exchanged, size)
+    # Somebody stands: it is the others who lie.
+    mixed = write(tmp_path, _HEAD, row("stands.jpg", y, x), *(row(name, x, y) for name in names))
+    assert len(patn.read(mixed, (256, 256)).names) == count + 1
+    # Lies with the head to the right, which no exchange makes of people who stand.
+    right = row("right.jpg", x, [250 - v for v in y])
+    assert len(patn.read(write(tmp_path, _HEAD, right), (256, 256)).names) == 1
+
+
 def test_pairs_and_names(tmp_path):
     path = tmp_path / "x-pairs.csv"
     path.write_text("from,to\r\na.jpg,b.jpg\r\nb.jpg,a.jpg\r\n")
