@@ -27,7 +27,16 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, extent, places, reach, unknown
+from anime_pt.pose.sequences import (
+    People,
+    PoseFileError,
+    PoseSequence,
+    extent,
+    floats,
+    places,
+    reach,
+    unknown,
+)
 from anime_pt.pose.skeletons import COCO_17, COCO_WHOLEBODY_133, HALPE_26, SKELETONS, Skeleton
 
 # Parts of COCO-WholeBody behind the body, in the order of its joints.
@@ -95,17 +104,17 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
             continue
         if annotation["image_id"] not in rows:
             raise ValueError(f"an annotation is of image {annotation['image_id']!r}, which is not listed")
-        points = np.array(annotation["keypoints"], np.float32)
+        points = floats(annotation["keypoints"])
         if points.shape != (3 * len(order),):
             raise ValueError(f"an annotation has {points.size} numbers in keypoints, not {3 * len(order)}")
         points = points.reshape(-1, 3)[order]
         if whole:
             points = np.concatenate([points, *(_part(annotation, *part) for part in _PARTS.items())])
-        labelled = points[:, 2] > 0
+        labelled = (points[:, 2] > 0) & np.isfinite(points).all(1)
         if labelled.any():
             shown = (points[:, 2] > 1).astype(np.float32)
             if "keypoint_scores" in annotation:
-                shown = np.array(annotation["keypoint_scores"], np.float32)[order]
+                shown = floats(annotation["keypoint_scores"])[order]
             points = np.concatenate([points[:, :2] + 0.5, shown[:, None]], 1)
             points[~labelled] = (np.nan, np.nan, 0)
             figures[rows[annotation["image_id"]]].append(points)
@@ -121,7 +130,7 @@ def _part(annotation: Mapping[str, Any], name: str, count: int) -> np.ndarray:
     """(count, 3) x, y, v of a part of COCO-WholeBody; v = 0 where it is not annotated."""
     if not annotation.get(f"{name}_valid"):
         return np.zeros((count, 3), np.float32)
-    points = np.array(annotation[f"{name}_kpts"], np.float32)
+    points = floats(annotation[f"{name}_kpts"])
     if points.shape != (3 * count,):
         raise ValueError(f"an annotation has {points.size} numbers in {name}_kpts, not {3 * count}")
     points = points.reshape(-1, 3)
@@ -134,7 +143,7 @@ def _results(document: list, fps: float, size: tuple[float, float] | None) -> Pe
     found: dict[Any, list[np.ndarray]] = {}
     counts = set()
     for result in document:
-        points = np.array(result["keypoints"], np.float32)
+        points = floats(result["keypoints"])
         if points.ndim != 1 or points.size % 3:
             raise ValueError("keypoints must be a list of x, y and score for each joint")
         points = points.reshape(-1, 3)

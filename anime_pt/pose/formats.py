@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import coco, files, mediapipe, mmpose, openpose, patn, tracks
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, unknown
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, floats, unknown
 from anime_pt.pose.skeletons import SKELETONS, Skeleton
 
 KINDS = ("anime_pt", "openpose", "coco")
@@ -218,9 +218,11 @@ def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
 
 
 def _array(frames: list, unknown: list[float], skeleton: Skeleton) -> np.ndarray:
-    out = np.array([[unknown if p is None else p for p in frame] for frame in frames], np.float32)
+    out = floats([[unknown if p is None else p for p in frame] for frame in frames])
     if frames and out.shape[1:] != (len(skeleton), 3):
         raise ValueError(f"frames of shape {out.shape[1:]}")
+    if frames:
+        out[~np.isfinite(out).all(-1)] = unknown
     return out
 
 

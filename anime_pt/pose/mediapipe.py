@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, places, reach, unknown
+from anime_pt.pose.sequences import People, PoseFileError, floats, places, reach, unknown
 from anime_pt.pose.skeletons import COCO_17, MEDIAPIPE_33, Skeleton
 
 _FRAMES = ("frames", "poses", "results", "data")
@@ -228,7 +228,7 @@ def _points(figure: list, path: pathlib.Path, depth: bool) -> tuple[Skeleton, np
     skeleton = _SKELETONS[len(figure)]
     try:
         rows = [_row(point, depth) for point in figure]
-        points = np.array(rows, np.float32)
+        points = floats(rows)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PoseFileError(f"{path}: a landmark must be x, y, z and visibility: {error!r}") from error
     names = [point.get("name") for point in figure if isinstance(point, Mapping)]

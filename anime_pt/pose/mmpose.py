@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, places, reach, unknown
+from anime_pt.pose.sequences import People, PoseFileError, floats, places, reach, unknown
 from anime_pt.pose.skeletons import (
     COCO_17,
     COCO_WHOLEBODY_133,
@@ -162,14 +162,14 @@ def _figures(entry: Any, path: pathlib.Path) -> np.ndarray:
 
 def _scored(keypoints: Any, scores: Any) -> np.ndarray:
     """(n, k, 3) of places and scores, which may be with them, or of one person."""
-    points = np.array(keypoints if keypoints is not None else [], np.float32)
+    points = floats(keypoints if keypoints is not None else [])
     if not points.size:
         return np.zeros((0, 0, 3), np.float32)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[-1] not in (2, 3):
         raise ValueError(f"keypoints of shape {points.shape}, not (people, joints, 2)")
     if scores is not None:
-        values = np.array(scores, np.float32).reshape(points.shape[:2])
+        values = floats(scores).reshape(points.shape[:2])
     elif points.shape[-1] == 3:
         values = points[..., 2]
     else:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from anime_pt.pose import files
-from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, places, reach, unknown
+from anime_pt.pose.sequences import People, PoseFileError, PoseSequence, floats, places, reach, unknown
 from anime_pt.pose.skeletons import BODY_25, OPENPOSE_18, Skeleton
 
 SKELETONS = {3 * len(s): s for s in (OPENPOSE_18, BODY_25)}
@@ -162,7 +162,7 @@ def _people(document: Any, path: pathlib.Path) -> list[tuple[Skeleton, np.ndarra
                 f"{path}: a person has {len(values) / 3:g} joints; this program reads {known} of OpenPose"
             )
         try:
-            points = np.array(values, np.float32).reshape(-1, 3)
+            points = floats(values).reshape(-1, 3)
         except (TypeError, ValueError, OverflowError) as error:
             raise PoseFileError(f"{path}: a joint is not made of numbers") from error
         points[~np.isfinite(points).all(1) | (points == 0).all(1)] = (np.nan, np.nan, 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,18 @@ def unknown(count: int, skeleton: Skeleton) -> np.ndarray:
     """(count, k, 3) float32 joints of which nothing is known: NaN, NaN, 0."""
     out = np.full((count, len(skeleton), 3), np.nan, np.float32)
     out[..., 2] = 0
+    return out
+
+
+def floats(values: Any) -> np.ndarray:
+    """What a file says of joints, as float32; what is too large for that is unknown, NaN.
+
+    Raises:
+      TypeError, ValueError, OverflowError: these are no numbers.
+    """
+    with np.errstate(over="ignore"):
+        out = np.array(values, np.float32)
+    out[np.isinf(out)] = np.nan
     return out
 
 

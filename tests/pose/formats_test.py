@@ -219,3 +219,36 @@ def test_coco_scores(pictures, tmp_path):
 
 def test_names_that_only_differ_in_their_suffix():
     assert files.stems(["a.png", "A.jpg", "b.png"]) == ["a.png", "A.jpg", "b"]
+
+
+def _documents(x: float):
+    """A figure in each format, whose nose is at x."""
+    points = [[x, 8.0], *([8.0 + i, 9.0 + i] for i in range(17))]
+    scored = [[*p, 1.0] for p in points]
+    yield {"people": [{"pose_keypoints_2d": np.ravel(scored).tolist()}]}
+    yield [{"image_id": 0, "category_id": 1, "keypoints": np.ravel(scored[:17]).tolist(), "score": 1.0}]
+    yield {
+        "images": [{"id": 0, "width": 64, "height": 64}],
+        "categories": [{"id": 1, "keypoints": COCO_17.keypoints}],
+        "annotations": [{"image_id": 0, "category_id": 1, "keypoints": np.ravel(scored[:17]).tolist()}],
+    }
+    yield [{"keypoints": [points[:17]], "scores": [[1.0] * 17]}]
+    yield [[{"x": p[0], "y": p[1], "z": 0.0} for p in (points * 2)[:33]]]
+    own = {"format": "anime_pt/keypoints", "version": 1, "skeleton": "coco_17", "names": COCO_17.keypoints}
+    yield own | {"width": 64, "height": 64, "frames": [scored[:17]]}
+
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("x", [1e300, -1e300, np.inf])
+def test_numbers_that_are_no_places_are_unknown(number, x, tmp_path, recwarn):
+    documents = zip(_documents(x), _documents(7.0), strict=True)
+    large, right = (read_as_text(d, tmp_path) for d in list(documents)[number])
+    np.testing.assert_array_equal(large[0], (np.nan, np.nan, 0))
+    assert np.isfinite(right[0]).all()
+    np.testing.assert_array_equal(large[1:17], right[1:17])
+    assert not recwarn.list, "they would be printed before the command's own line"
+
+
+def read_as_text(document, folder: pathlib.Path) -> np.ndarray:
+    (folder / "a.json").write_text(json.dumps(document))
+    return formats.read(folder / "a.json").keypoints[0]
