@@ -79,7 +79,9 @@ def main(_: Sequence[str]) -> None:
     model = transfer.Model(workdir, _STEP.value, _MODEL.value)
     of = estimator.chosen(_ESTIMATOR.value)
     finder = estimator.Estimator(*of, batch=1)
-    warn = lambda path, text: print(f"warning: {path.name}: {text}", file=sys.stderr)
+    # Printed with the result alone: of an error there is one line.
+    warnings: list[str] = []
+    warn = lambda path, text: warnings.append(f"warning: {path.name}: {text}")
 
     framed = []
     given = [formats.read(name) for name in corrected] or [None] * len(sources)
@@ -88,7 +90,8 @@ def main(_: Sequence[str]) -> None:
         framed.append(transfer.source(path, model, finder, _THRESHOLD.value, of_it, detail))
         for remark in framed[-1].remarks:
             warn(path, remark)
-    if wanted.suffix.lower() in pictures.STILL:
+    is_picture = wanted.suffix.lower() in pictures.STILL
+    if is_picture:
         found = transfer.joints(wanted, finder, _THRESHOLD.value)
         for remark in found.remarks:
             warn(wanted, remark)
@@ -99,6 +102,8 @@ def main(_: Sequence[str]) -> None:
             raise ValueError(f"--frame={_FRAME.value}: {wanted} has {len(poses.keypoints)} frames, from 0")
         points, skeleton = poses.keypoints[_FRAME.value], poses.skeleton
     try:
+        if not is_picture:
+            transfer.check_order(points, skeleton)
         pose = transfer.framed(points, skeleton, framed[0].points, model)
     except ValueError as error:
         raise ValueError(f"{wanted}: {error}") from error
@@ -106,6 +111,8 @@ def main(_: Sequence[str]) -> None:
         warn(wanted, remark)
     (image,) = model(framed, pose[None])
     stills.save(out, matting.matted(image) if model.rgba else image)
+    for line in warnings:
+        print(line, file=sys.stderr)
     print(out)
     if _SHEET.value is not None:
         stills.save(pathlib.Path(_SHEET.value), transfer.sheet(framed[0], pose, image, model))

@@ -16,6 +16,11 @@ from anime_pt.pose.skeletons import Skeleton
 # heads. What is not known of a figure is taken from what is.
 _SHARES = {"head": 0.27, "torso": 0.30, "thigh": 0.20, "shin": 0.19}
 _FOOT = 0.04
+# Joints of a head are within these shares of the figure of each other, with feet and without: 0.22 at most
+# for built-in characters, and all but one of 38,275 people in PATN's files.
+_FACE = (("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "right_eye"))
+_FACE += (("left_eye", "left_ear"), ("right_eye", "right_ear"))
+_WHOLE_FACE, _BUST_FACE = 0.26, 0.4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +80,20 @@ def parts(points: np.ndarray, skeleton: Skeleton) -> dict[str, float]:
         "shin": leg("knee", "ankle"),
     }
     return {name: length for name, length in found.items() if np.isfinite(length) and length > 0}
+
+
+def ordered(points: np.ndarray, skeleton: Skeleton) -> bool:
+    """Whether the joints of the head (k, 3) are as near each other as those of a head.
+
+    They are not if joints stand in the order of another program: most of such mistakes show.
+    """
+    if not {name for pair in _FACE for name in pair} <= set(skeleton.keypoints):
+        return True
+    pairs = np.array([[skeleton.index(name) for name in pair] for pair in _FACE])
+    apart = np.linalg.norm(points[pairs[:, 0], :2] - points[pairs[:, 1], :2], axis=-1)
+    share = _WHOLE_FACE if _stands(points, skeleton) else _BUST_FACE
+    # Comparisons with NaN are false.
+    return not np.any(apart > share * np.hypot(*sequences.extent(points)[2:]))
 
 
 def stature(points: np.ndarray, skeleton: Skeleton) -> float:

@@ -218,6 +218,11 @@ def cut(
             f"{path}: the joints given for it have {len(given.keypoints)} frames, as those of a motion: give "
             "a file of one frame"
         )
+    if given is not None:
+        try:
+            check_order(given.keypoints[0], given.skeleton)
+        except ValueError as error:
+            raise ValueError(f"{path}: of the joints given for it, {error}") from error
     if given is None:
         found = joints(path, estimator, threshold)
         points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
@@ -232,6 +237,12 @@ def cut(
         remarks = ()
         if not np.isfinite(points[:, :2]).any():
             raise ValueError(f"{path}: all of the joints given for it are unknown")
+    if not framing.parts(points, model.skeleton):
+        what = "of the figure was found in it" if given is None else "is among the joints given for it"
+        raise ValueError(
+            f"{path}: neither head nor torso nor a leg {what}: take a picture of one whole figure, or "
+            "name its joints with --joints"
+        )
     points[:, :2] /= seen.factor
     if missing := _unknown(points, model.skeleton):
         what = "not found in it" if given is None else "not among the joints given for it"
@@ -297,6 +308,15 @@ def joints(path: pathlib.Path, estimator: Estimator, threshold: float) -> estima
     if found.points is None:
         raise ValueError(f"{path}: {found.error}")
     return found
+
+
+def check_order(points: np.ndarray, skeleton: Skeleton) -> None:
+    """Raises ValueError if joints (k, 3) of a file show another order; see `framing.ordered`."""
+    if not framing.ordered(points, skeleton):
+        raise ValueError(
+            "those of the head are too far apart for a head, as if all were in the order of another program: "
+            f"put them in that of {skeleton.name}, {', '.join(skeleton.keypoints[:3])}, ..."
+        )
 
 
 def framed(points: np.ndarray, skeleton: Skeleton, own: np.ndarray, model: Model) -> np.ndarray:

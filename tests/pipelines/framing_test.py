@@ -7,7 +7,7 @@ from anime_pt.avatars import camera, keypoints, poses, procedural, rig
 from anime_pt.data.framing import Framing
 from anime_pt.pipelines import framing
 from anime_pt.pose import affine, sequences
-from anime_pt.pose.skeletons import AVATAR_20, OPENPOSE_18
+from anime_pt.pose.skeletons import AVATAR_20, COCO_17, OPENPOSE_18
 
 SIZE = 256
 FRAME = framing.Frame.of({"crop": "figure"}, (SIZE, SIZE))
@@ -86,6 +86,31 @@ def test_a_pose_takes_the_figures_scale_and_stands_where_it_stands():
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
     with pytest.raises(ValueError, match="no known part of the body in common"):
         framing.pose(np.full((20, 3), np.nan), AVATAR_20, own, FRAME)
+
+
+def test_joints_in_another_programs_order_show_in_the_head():
+    figures = np.stack([seen(seed, pose_seed) for seed in range(4) for pose_seed in (None, 0, 1)])
+    legs = [AVATAR_20.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]
+    bare = OPENPOSE_18.index("nose"), OPENPOSE_18.index("neck")
+    for points in figures:
+        assert framing.ordered(points, AVATAR_20)
+        bust = points.copy()
+        bust[legs] = np.nan, np.nan, 0
+        assert framing.ordered(bust, AVATAR_20)
+        headless = sequences.unknown(1, OPENPOSE_18)[0]
+        headless[list(bare)] = points[list(bare)]
+        assert framing.ordered(headless, OPENPOSE_18)
+    coco = sequences.convert(figures, AVATAR_20, COCO_17)
+    # COCO's seventeen where OpenPose's eighteen belong, Human3.6M's seventeen where COCO's do, any order.
+    shifted = np.concatenate([coco, sequences.unknown(len(coco), COCO_17)[:, :1]], 1)
+    names = ["mid_hip", *(f"{s}_{j}" for s in ("right", "left") for j in ("hip", "knee", "ankle")), "mid_hip"]
+    names += ["neck", "nose", "head_top"]
+    names += [f"{s}_{j}" for s in ("left", "right") for j in ("shoulder", "elbow", "wrist")]
+    human = figures[:, [AVATAR_20.index(name) for name in names]]
+    rng = np.random.default_rng(0)
+    shuffled = np.stack([points[rng.permutation(20)] for points in figures])
+    for points, skeleton in ((shifted, OPENPOSE_18), (human, COCO_17), (shuffled, AVATAR_20)):
+        assert np.mean([framing.ordered(p, skeleton) for p in points]) < 0.15
 
 
 def test_framing_agrees_with_that_of_training_pairs():

@@ -120,9 +120,19 @@ def test_what_a_pose_lacks_is_said(folder, model, finder):
         transfer.framed(points, AVATAR_20, source.points, model)
 
 
-def test_pictures_that_show_nobody_are_named(folder, model, finder):
+def test_pictures_that_show_nobody_are_named(folder, model, finder, monkeypatch):
     with pytest.raises(ValueError, match=r"empty.png: no figure was found"):
         transfer.source(folder / "empty.png", model, finder, 0.2)
+    # A nose alone, as in noise.
+    found = transfer.joints(folder / "girl.png", finder, 0.1)
+    found.points[1:] = np.nan, np.nan, 0
+    monkeypatch.setattr(transfer, "joints", lambda *_: found)
+    with pytest.raises(ValueError, match=r"girl.png: neither head nor torso nor a leg of the figure was fou"):
+        transfer.source(folder / "girl.png", model, finder, 0.1)
+    nobody = formats.read(folder / "pose.json")
+    nobody.keypoints[:, 1:] = np.nan, np.nan, 0
+    with pytest.raises(ValueError, match=r"girl.png: neither .* leg is among the joints given for it"):
+        transfer.cut(folder / "girl.png", model, finder, 0.2, nobody)
 
 
 def test_the_packaged_network_carries_the_colours(folder, finder):
@@ -186,6 +196,24 @@ def test_the_command(folder, run, tmp_path):
         assert failed.returncode == 1 and failed.stderr.startswith("error: ")
         assert words in failed.stderr and len(failed.stderr.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
-    failed = of("pose.json", tmp_path / "d.png", "--frame=3")
-    assert failed.returncode == 1 and "has 1 frames, from 0" in failed.stderr.splitlines()[-1]
-    assert not (tmp_path / "d.png").exists()
+    given = formats.read(folder / "pose.json")
+    other = dataclasses.replace(given, keypoints=np.roll(given.keypoints, 5, 1))
+    formats.write(tmp_path / "order.json", other)
+    for pose, more, words in (
+        ("pose.json", ["--frame=3"], "has 1 frames, from 0"),
+        (
+            tmp_path / "order.json",
+            [],
+            "as if all were in the order of another program: put them in that of avatar_20",
+        ),
+        (
+            "other.png",
+            [f"--joints={tmp_path / 'order.json'}"] * 2,
+            "girl.png: of the joints given for it, those",
+        ),
+    ):
+        # The source gives warnings where it succeeds.
+        failed = of(pose, tmp_path / "d.png", *more, f"--source={folder / 'other.png'}")
+        assert failed.returncode == 1 and failed.stderr.startswith("error: "), failed.stderr
+        assert words in failed.stderr and len(failed.stderr.splitlines()) == 1
+        assert not (tmp_path / "d.png").exists()
