@@ -79,8 +79,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     small = dict(market=(128, 64), demo=(96, 64), benchmark=(128, 96))
     config.schedule.resolution = pick(mmd=(256, 192), deepfashion=(256, 176), **small)
     config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
-    config.schedule.pairs_per_epoch = 4_000 if not demo else 400
-    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=9, benchmark=8))
+    config.schedule.pairs_per_epoch = pick(mmd=4_000, demo=80, benchmark=400)  # The last has the rate 0.
+    epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=45, benchmark=8))
     config.schedule.decay_epochs = 2 * epochs // 7
     config.schedule.keep_epochs = epochs - config.schedule.decay_epochs
 
@@ -108,7 +108,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.update({"workers": 0, "prefetch": 8 if demo else 32})
 
     every = -(-config.schedule.pairs_per_epoch // config.schedule.batch_size)
-    config.eval = ml_collections.ConfigDict({"every": every * pick(mmd=10, demo=6, benchmark=4)})
+    config.eval = ml_collections.ConfigDict({"every": every * pick(mmd=10, demo=30, benchmark=4)})
     config.eval.update({"samples": 8, "batch_size": 16})
     config.eval.examples = 128 if demo else 1_000
     config.eval.update(dict(inception="", lpips="", lpips_linear=""))  # See anime_pt/judges.
