@@ -34,6 +34,8 @@ FREE_FIELDS = (
     "data.prefetch",
     "data.prepare",
 )
+# Fields that name what a run starts from, in the recipes that have them.
+_START_FILES = ("init.weights", "loss.vgg")
 
 
 class NonFiniteError(ArithmeticError):
@@ -86,14 +88,20 @@ def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> N
     """Records the config in a workdir that has no checkpoint yet, or checks it against the one recorded.
 
     Raises:
+      ValueError: a file that the run starts from is not there.
       WorkdirError: a field that enters the numbers differs, or the folder holds something else.
     """
-    if (workdir / CONFIG_FILE).exists():
-        started = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
-        if started:
-            compare_configs(config, workdir)
-    elif workdir.exists() and any(workdir.iterdir()):
+    recorded = (workdir / CONFIG_FILE).exists()
+    if recorded and any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*")):
+        compare_configs(config, workdir)
+    elif not recorded and workdir.exists() and any(workdir.iterdir()):
         raise WorkdirError(f"{workdir} is not empty and holds no run; choose another --workdir")
+    else:
+        # They are read when the networks are made, which is late.
+        fields = _flat(config.to_dict())
+        for name in _START_FILES:
+            if (file := fields.get(name)) and not pathlib.Path(file).is_file():
+                raise ValueError(f"{name} = {file!r}: there is no such file")
     metric_writer.write_atomically(workdir / CONFIG_FILE, (config.to_json(indent=2) + "\n").encode())
 
 

@@ -39,7 +39,7 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -200,13 +200,13 @@ class PATN(Unobserved):
             return {"generator": npz.start_from(generator, path, self.skeleton.name, _KNOWS_JOINTS)}
         if self.config.model.generator != "patn":
             raise ValueError(f"{path}: files of PyTorch's are PATN's, and model.generator is another")
-        generator, kept = convert.start_generator(generator, torch_files.read_state_dict(path))
+        generator, kept = _of_public(path, functools.partial(convert.start_generator, generator))
         npz.report(path, kept)
         out = {"generator": generator}
         for name, of in ((APPEARANCE, "netD_PP"), (SHAPE, "netD_PB")):
             beside = pathlib.Path(path.replace("netG", of))
             if "netG" in path and beside.is_file():
-                params, stats = convert.load_discriminator(torch_files.read_state_dict(beside))
+                params, stats = _of_public(beside, convert.load_discriminator)
                 net = Net(params, stats, players[name].net.structure)
                 if _fits(net, players[name].net):
                     npz.report(beside, [])
@@ -437,6 +437,15 @@ class PATN(Unobserved):
         if self.config.model.rgba:
             columns["output_mask"] = jnp.repeat(out[..., 3:], 3, axis=-1)
         return columns
+
+
+def _of_public(path: str | pathlib.Path, load: Callable[[convert.Weights], Any]) -> Any:
+    """What `load` makes of a file of the public code's; it knows no paths, so they are told here."""
+    weights = torch_files.read_state_dict(path)
+    try:
+        return load(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; take a file of PATN's public code, ..._net_netG.pth") from error
 
 
 def _fits(net: Net, other: Net) -> bool:

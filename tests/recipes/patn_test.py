@@ -15,6 +15,7 @@ import optax
 import pytest
 
 from anime_pt import perceptual, recipe, schedules, sharding, train
+from anime_pt.convert import torch_files
 from anime_pt.models import conv
 from anime_pt.recipes.patn import APPEARANCE, SHAPE
 from anime_pt.state import Net, Player, TrainState
@@ -380,6 +381,16 @@ def test_the_perceptual_loss(file, monkeypatch):
     np.testing.assert_allclose(metrics["train/perceptual_loss"], expected, rtol=1e-3)
     total = 10 * metrics["train/l1"] + 2 * expected + 0.5 * metrics["train/adversarial_loss"]
     np.testing.assert_allclose(metrics["train/generator_loss"], total, rtol=1e-3)
+
+
+def test_weights_of_other_networks_are_named(monkeypatch):
+    r = recipe.make(tiny_config(**{"init.weights": "other.pth"}))
+    state = jax.eval_shape(r.init, jax.random.key(0))
+    monkeypatch.setattr(torch_files, "read_state_dict", lambda path: {"fc.weight": np.zeros((2, 2))})
+    with pytest.raises(
+        ValueError, match=r"^other\.pth: not the weights .* take a file of PATN's public code"
+    ):
+        r.pretrained(state)
 
 
 def test_the_perceptual_loss_refuses_other_networks(monkeypatch, tmp_path):
