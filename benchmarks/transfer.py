@@ -218,6 +218,7 @@ def measured(
     measure = _measure()
     totals: dict[str, tuple[float, float]] = {}
     kept: dict[str, list[np.ndarray]] = {}
+    done = 0
     for batch, count in batches_of(listed):
         made, target, source = network(batch), batch["target_image"], copied(batch)
         arrays = {k: batch[k] for k in ("target_keypoints", "target_mask") if k in batch}
@@ -233,6 +234,8 @@ def measured(
         of |= {"target_keypoints": batch["target_keypoints"], "characters": batch["character"]}
         for name, value in of.items():
             kept.setdefault(name, []).append(value[:count])
+        done += count
+        print(f"made: {done} of {len(listed)} pictures", file=sys.stderr, flush=True)
     arrays = {name: np.concatenate(parts) for name, parts in kept.items()}
     out = {name: total / weight for name, (total, weight) in totals.items() if weight > 0}
     if judges is not None:

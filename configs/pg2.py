@@ -10,10 +10,11 @@
         The paper's on DeepFashion, 256x256. Hardware: one accelerator of 40 GB. Time: the paper gives none.
         Number to expect: SSIM 0.762 by PG2's protocol, as published; not reproduced here.
     python -m anime_pt.main --config=configs/pg2.py:demo --workdir=runs/pg2_demo
-        Hardware: 2 CPU cores.
-
+        64x48. Hardware: 2 CPU cores. Time: 22 minutes beside other work. Number to expect: eval/ssim 0.55 on
+        new characters, a copy of the source 0.29.
     python -m anime_pt.main --config=configs/pg2.py:benchmark --workdir=runs/pg2_benchmark
-        As small, 128x96; held out as docs/benchmark.md says. Hardware: 2 CPU cores. Not trained yet.
+        128x96; held out as docs/benchmark.md says. Hardware: 2 CPU cores. Time: 13 minutes. Numbers: there;
+        SSIM 0.68 on new characters.
 
 Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion`, `demo` or
 `benchmark`; `dataset=...`, with its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`;
@@ -22,7 +23,7 @@ and 14,000 on Market-1501, 30,000 and 20,000 on DeepFashion; the code's scripts 
 80,000.
 
 The small forms have an eighth of the features, and twenty times the rate for a twentieth of the steps; at
-fifty times the coarse generator was lost in one step of its six hundredth.
+fifty times, one step undid the coarse generator of `benchmark`.
 """
 
 import ml_collections
