@@ -11,7 +11,7 @@
         Number to expect: SSIM 0.773 published, of pictures with white borders; not reproduced here.
     python -m anime_pt.main --config=configs/patn.py:demo --workdir=runs/patn_demo
         With a copy path. Hardware: 2 CPU cores. Time: 11 minutes, with rendering. Number to expect: eval/ssim
-        0.636 on new characters, a copy of the source 0.33; see docs/results.md, Pose transfer.
+        0.638 on new characters, a copy of the source 0.33; see docs/results.md, Pose transfer.
     python -m anime_pt.main --config=configs/patn.py:benchmark --workdir=runs/patn_benchmark
         At 128x96. Hardware: 2 CPU cores. Time: 20 minutes. Numbers: docs/benchmark.md; with `copy` SSIM 0.78.
 

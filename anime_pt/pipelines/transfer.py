@@ -329,9 +329,11 @@ def framed(points: np.ndarray, skeleton: Skeleton, own: np.ndarray, model: Model
       model: the network.
 
     Raises:
-      ValueError: the pose lacks a neck or both hips, or has nothing in common with the figure.
+      ValueError: the pose is of nobody, lacks a neck or both hips, or has nothing in common with the figure.
     """
     points = sequences.convert(points[None], skeleton, model.skeleton)[0]
+    if not np.isfinite(points[:, 0]).any():
+        raise ValueError("the pose is of nobody: none of its joints is known")
     known = lambda *names: any(np.isfinite(points[model.skeleton.index(n), 0]) for n in names)
     lacking = [
         what

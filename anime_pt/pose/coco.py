@@ -78,7 +78,8 @@ def parse(document: Any, path: pathlib.Path, fps: float, size: tuple[float, floa
             return _results(document, fps, size)
         return _people(document, fps)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise PoseFileError(f"{path} is not a COCO keypoints file: {error!r}") from error
+        why = f"it has no {error}" if isinstance(error, KeyError) else repr(error)
+        raise PoseFileError(f"{path} is not a COCO keypoints file: {why}") from error
     except ValueError as error:
         raise PoseFileError(f"{path}: {error}") from error
 
@@ -106,7 +107,10 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
             raise ValueError(f"an annotation is of image {annotation['image_id']!r}, which is not listed")
         points = floats(annotation["keypoints"])
         if points.shape != (3 * len(order),):
-            raise ValueError(f"an annotation has {points.size} numbers in keypoints, not {3 * len(order)}")
+            raise ValueError(
+                f"an annotation has {points.size} numbers in keypoints, not {3 * len(order)}: x, y and v of "
+                f"each of the {len(order)} that its category names"
+            )
         points = points.reshape(-1, 3)[order]
         if whole:
             points = np.concatenate([points, *(_part(annotation, *part) for part in _PARTS.items())])

@@ -1,5 +1,7 @@
 """Pictures and poses of any scale arrive at the scale and place of training pictures."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,12 @@ SIZE = 256
 FRAME = framing.Frame.of({"crop": "figure"}, (SIZE, SIZE))
 
 
+built = functools.cache(procedural.build)
+
+
 def seen(seed: int, pose_seed: int | None, size: int = SIZE) -> np.ndarray:
     """(20, 3) joints of a character by the camera of the datasets."""
-    character = procedural.build(seed)
+    character = built(seed)
     pose = None if pose_seed is None else poses.sample(np.random.default_rng(pose_seed))
     points = camera.still(character, size).project(keypoints.positions(character, rig.pose(character, pose)))
     return np.concatenate([points[:, :2], np.ones((20, 1))], 1).astype(np.float32)

@@ -118,6 +118,8 @@ def test_what_a_pose_lacks_is_said(folder, model, finder):
     points[AVATAR_20.index("neck")] = np.nan, np.nan, 0
     with pytest.raises(ValueError, match="the pose has no neck: it needs at least these"):
         transfer.framed(points, AVATAR_20, source.points, model)
+    with pytest.raises(ValueError, match="the pose is of nobody"):
+        transfer.framed(np.full_like(points, np.nan), AVATAR_20, source.points, model)
 
 
 def test_pictures_that_show_nobody_are_named(folder, model, finder, monkeypatch):
