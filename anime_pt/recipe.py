@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from anime_pt import sharding
 from anime_pt.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -57,6 +59,7 @@ class Recipe(Protocol):
     A recipe may also have `notes`, a mapping from a metric's name to what it is normalised by, or other words
     that its number needs; they are printed and written beside the numbers. And, where networks can judge what
     it makes (`anime_pt.judges`), `judged`: of the arguments of `eval_step`, the rows (b, ...) that they see.
+    And `start_files`, names of the config's fields that name files for `pretrained`, where not empty.
     """
 
     stages: tuple[Stage, ...]
@@ -98,6 +101,28 @@ class Recipe(Protocol):
 
     def sample(self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage) -> dict[str, jax.Array]:
         """Named images (b, h, w, c) in [-1, 1]: the columns of the sample sheet, one row per example."""
+
+
+def pair_images(batch: Batch, side: str, rgba: bool) -> jax.Array:
+    """Images of one side of a batch of pairs, "source" or "target", in [-1, 1].
+
+    Args:
+      batch: see `data.pairs`.
+      side: which.
+      rgba: whether the figure's mask is the fourth channel.
+
+    Returns:
+      (b, n, h, w, c) of sources, (b, h, w, c) of targets; c is 3 or 4.
+
+    Raises:
+      ValueError: masks are wanted, and the batch has none.
+    """
+    images = sharding.float_images(batch[f"{side}_image"])
+    if not rgba:
+        return images
+    if f"{side}_mask" not in batch:
+        raise ValueError("model.rgba: the dataset has no masks; set it to false")
+    return jnp.concatenate([images, sharding.float_images(batch[f"{side}_mask"])], axis=-1)
 
 
 class Unobserved:

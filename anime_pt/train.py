@@ -34,8 +34,6 @@ FREE_FIELDS = (
     "data.prefetch",
     "data.prepare",
 )
-# Fields that name what a run starts from, in the recipes that have them.
-_START_FILES = ("init.weights", "loss.vgg")
 
 
 class NonFiniteError(ArithmeticError):
@@ -84,11 +82,15 @@ def compare_configs(
         )
 
 
-def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def claim_workdir(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, files: tuple[str, ...] = ()
+) -> None:
     """Records the config in a workdir that has no checkpoint yet, or checks it against the one recorded.
 
+    `files` are fields that name what a fresh run starts from; it is read late, but looked for here.
+
     Raises:
-      ValueError: a file that the run starts from is not there.
+      ValueError: such a file is not there.
       WorkdirError: a field that enters the numbers differs, or the folder holds something else.
     """
     recorded = (workdir / CONFIG_FILE).exists()
@@ -97,11 +99,10 @@ def claim_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> N
     elif not recorded and workdir.exists() and any(workdir.iterdir()):
         raise WorkdirError(f"{workdir} is not empty and holds no run; choose another --workdir")
     else:
-        # They are read when the networks are made, which is late.
         fields = _flat(config.to_dict())
-        for name in _START_FILES:
-            if (file := fields.get(name)) and not pathlib.Path(file).is_file():
-                raise ValueError(f"{name} = {file!r}: there is no such file")
+        for name in files:
+            if fields[name] and not pathlib.Path(fields[name]).is_file():
+                raise ValueError(f"{name} = {fields[name]!r}: there is no such file; name one that is there")
     metric_writer.write_atomically(workdir / CONFIG_FILE, (config.to_json(indent=2) + "\n").encode())
 
 
@@ -138,7 +139,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> TrainStat
     algorithm = recipe.make(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.spatial)
     check(config, algorithm, mesh)
-    claim_workdir(config, workdir)
+    claim_workdir(config, workdir, getattr(algorithm, "start_files", ()))
     checkpoints = Checkpoints(
         workdir, config.checkpoint.keep, config.checkpoint.best_metric, config.checkpoint.best_mode
     )

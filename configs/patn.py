@@ -79,7 +79,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     small = dict(market=(128, 64), demo=(96, 64), benchmark=(128, 96))
     config.schedule.resolution = pick(mmd=(256, 192), deepfashion=(256, 176), **small)
     config.schedule.batch_size = pick(mmd=8, market=32, deepfashion=7, benchmark=4)
-    config.schedule.pairs_per_epoch = pick(mmd=4_000, demo=80, benchmark=400)  # The last has the rate 0.
+    config.schedule.pairs_per_epoch = pick(mmd=4_000, demo=80, benchmark=400)  # The last epoch's rate is 0.
     epochs = args.get("epochs", pick(mmd=350, market=700, deepfashion=700, demo=45, benchmark=8))
     config.schedule.decay_epochs = 2 * epochs // 7
     config.schedule.keep_epochs = epochs - config.schedule.decay_epochs

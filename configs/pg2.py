@@ -14,7 +14,7 @@
         new characters, a copy of the source 0.29.
     python -m anime_pt.main --config=configs/pg2.py:benchmark --workdir=runs/pg2_benchmark
         128x96; held out as docs/benchmark.md says. Hardware: 2 CPU cores. Time: 13 minutes. Numbers: there;
-        SSIM 0.68 on new characters.
+        SSIM 0.69 on new characters, 0.68 if their poses are new, too.
 
 Arguments after the colon, in any order: `mmd` (the same as none), `market`, `deepfashion`, `demo` or
 `benchmark`; `dataset=...`, with its `skeleton=openpose_18` and, of a dataset of pairs, its `part=human`;
@@ -22,8 +22,8 @@ Arguments after the colon, in any order: `mmd` (the same as none), `market`, `de
 and 14,000 on Market-1501, 30,000 and 20,000 on DeepFashion; the code's scripts go on to 60,000 in all, and
 80,000.
 
-The small forms have an eighth of the features, and twenty times the rate for a twentieth of the steps; at
-fifty times, one step undid the coarse generator of `benchmark`.
+The small forms have an eighth of the features (a quarter in the discriminator) and twenty times the rate, for
+a twentieth to a fiftieth of the steps; at fifty times, one step undid the coarse generator of `benchmark`.
 """
 
 import ml_collections

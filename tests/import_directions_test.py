@@ -33,7 +33,7 @@ ALLOWED = {
     "anime_pt.judges": tuple(
         f"anime_pt.{m}" for m in ("convert", "metrics", "models", "pipelines", "pose", "state")
     ),
-    "anime_pt.recipe": ("anime_pt.state", "anime_pt.recipes"),
+    "anime_pt.recipe": ("anime_pt.state", "anime_pt.sharding", "anime_pt.recipes"),
     "anime_pt.recipes": tuple(
         f"anime_pt.{m}"
         for m in (

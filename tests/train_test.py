@@ -175,7 +175,9 @@ def test_a_run_that_never_saved_does_not_hold_its_workdir(config, tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["model"]["latent_size"] == 16
 
 
-def test_a_file_to_start_from_that_is_missing_leaves_no_workdir(config, tmp_path):
+def test_a_file_to_start_from_that_is_missing_leaves_no_workdir(config, tmp_path, monkeypatch):
+    algorithm = type(recipe.make(config))
+    monkeypatch.setattr(algorithm, "start_files", ("init.weights",), raising=False)
     config.init = {"weights": str(tmp_path / "absent.npz")}
     with pytest.raises(ValueError, match=r"init\.weights = '.*absent\.npz': there is no such file"):
         train.train(config, tmp_path / "run")

@@ -215,7 +215,7 @@ def _shapes(weights: Weights, *names: str) -> list[tuple[int, ...]]:
         if np.ndim(weights.get(name)) != 4:
             raise ValueError(
                 f"not the weights of this network of PATN: there is no kernel {name}; "
-                f"there are {', '.join(sorted(weights)[:3])}, ..."
+                f"there are {', '.join(sorted(weights)[:3])}, ...; take a file of PATN's public code"
             )
     return [weights[name].shape for name in names]
 

@@ -210,8 +210,8 @@ def cut(
       given: the joints, where somebody has corrected them: one frame, in a frame of whatever size.
 
     Raises:
-      ValueError: the picture cannot be read, shows no figure, or none of its joints is found; or the joints
-        given are not of one frame.
+      ValueError: the picture cannot be read, shows no figure, or neither head, torso nor leg is found; or the
+        joints given are not of one frame, in another order (see `check_order`), or have none of these.
     """
     if given is not None and len(given.keypoints) != 1:
         raise ValueError(
@@ -222,7 +222,7 @@ def cut(
         try:
             check_order(given.keypoints[0], given.skeleton)
         except ValueError as error:
-            raise ValueError(f"{path}: of the joints given for it, {error}") from error
+            raise ValueError(f"{path}: in the joints given for it, {error}") from error
     if given is None:
         found = joints(path, estimator, threshold)
         points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
@@ -235,14 +235,14 @@ def cut(
     if given is not None:
         points = given.as_skeleton(model.skeleton).resized(*seen.size).keypoints[0]
         remarks = ()
-        if not np.isfinite(points[:, :2]).any():
-            raise ValueError(f"{path}: all of the joints given for it are unknown")
     if not framing.parts(points, model.skeleton):
-        what = "of the figure was found in it" if given is None else "is among the joints given for it"
-        raise ValueError(
-            f"{path}: neither head nor torso nor a leg {what}: take a picture of one whole figure, or "
-            "name its joints with --joints"
-        )
+        what = "is among the joints given for it: correct them with python -m anime_pt.annotate"
+        if given is None:
+            what = (
+                "of the figure was found in it: take a picture of one whole figure, or name its joints with "
+                "--joints"
+            )
+        raise ValueError(f"{path}: neither head nor torso nor a leg {what}")
     points[:, :2] /= seen.factor
     if missing := _unknown(points, model.skeleton):
         what = "not found in it" if given is None else "not among the joints given for it"
@@ -314,8 +314,8 @@ def check_order(points: np.ndarray, skeleton: Skeleton) -> None:
     """Raises ValueError if joints (k, 3) of a file show another order; see `framing.ordered`."""
     if not framing.ordered(points, skeleton):
         raise ValueError(
-            "those of the head are too far apart for a head, as if all were in the order of another program: "
-            f"put them in that of {skeleton.name}, {', '.join(skeleton.keypoints[:3])}, ..."
+            "the joints of the head are too far apart for a head, as if all joints were in the order of "
+            f"another program: put them in that of {skeleton.name}, {', '.join(skeleton.keypoints[:3])}, ..."
         )
 
 
@@ -333,7 +333,9 @@ def framed(points: np.ndarray, skeleton: Skeleton, own: np.ndarray, model: Model
     """
     points = sequences.convert(points[None], skeleton, model.skeleton)[0]
     if not np.isfinite(points[:, 0]).any():
-        raise ValueError("the pose is of nobody: none of its joints is known")
+        raise ValueError(
+            "the pose is of nobody, none of its joints is known: take another file, or another --frame"
+        )
     known = lambda *names: any(np.isfinite(points[model.skeleton.index(n), 0]) for n in names)
     lacking = [
         what

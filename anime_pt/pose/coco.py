@@ -78,7 +78,7 @@ def parse(document: Any, path: pathlib.Path, fps: float, size: tuple[float, floa
             return _results(document, fps, size)
         return _people(document, fps)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        why = f"it has no {error}" if isinstance(error, KeyError) else repr(error)
+        why = f"there is no {error} where the format has one" if isinstance(error, KeyError) else repr(error)
         raise PoseFileError(f"{path} is not a COCO keypoints file: {why}") from error
     except ValueError as error:
         raise PoseFileError(f"{path}: {error}") from error
@@ -114,11 +114,11 @@ def _people(document: Mapping[str, Any], fps: float) -> People:
         points = points.reshape(-1, 3)[order]
         if whole:
             points = np.concatenate([points, *(_part(annotation, *part) for part in _PARTS.items())])
-        labelled = (points[:, 2] > 0) & np.isfinite(points).all(1)
+        shown = (points[:, 2] > 1).astype(np.float32)
+        if "keypoint_scores" in annotation:
+            shown = floats(annotation["keypoint_scores"])[order]
+        labelled = (points[:, 2] > 0) & np.isfinite(points).all(1) & np.isfinite(shown)
         if labelled.any():
-            shown = (points[:, 2] > 1).astype(np.float32)
-            if "keypoint_scores" in annotation:
-                shown = floats(annotation["keypoint_scores"])[order]
             points = np.concatenate([points[:, :2] + 0.5, shown[:, None]], 1)
             points[~labelled] = (np.nan, np.nan, 0)
             figures[rows[annotation["image_id"]]].append(points)

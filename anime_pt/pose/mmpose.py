@@ -181,7 +181,7 @@ def _of_arrays(
     arrays: Mapping[str, np.ndarray], path: pathlib.Path, size: tuple[float, float] | None, fps: float
 ) -> People:
     try:
-        points, scores = np.asarray(arrays["keypoints"], np.float32), arrays.get("scores")
+        points, scores = floats(arrays["keypoints"]), arrays.get("scores")
         if points.ndim == 3 and "frame" not in arrays:
             points = points[:, None]
             scores = None if scores is None else np.asarray(scores)[:, None]

@@ -94,6 +94,7 @@ class GCCPMRecipe:
 
     stride = gccpm.STRIDE
     notes = estimation.NOTES
+    start_files = ("init.weights",)
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = ml_collections.FrozenConfigDict(config)

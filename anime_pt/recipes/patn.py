@@ -55,7 +55,7 @@ from anime_pt.convert import patn as convert
 from anime_pt.metrics import transfer
 from anime_pt.models import patn, unet
 from anime_pt.pose import draw, maps, skeletons
-from anime_pt.recipe import Batch, OneStage, Unobserved
+from anime_pt.recipe import Batch, OneStage, Unobserved, pair_images
 from anime_pt.state import Net, Player, RememberingState, Tree
 
 _ADVERSARIAL = {
@@ -97,6 +97,7 @@ class PATN(Unobserved):
 
     # Whose networks `transfer` asks for.
     transfer_players = ("generator",)
+    start_files = ("init.weights", "loss.vgg")
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = ml_collections.FrozenConfigDict(config)
@@ -231,17 +232,9 @@ class PATN(Unobserved):
 
     def inputs(self, batch: Batch, size: tuple[int, int]) -> Inputs:
         """See `Inputs`."""
-
-        def images(side):
-            out = sharding.float_images(batch[f"{side}_image"])
-            if self.channels == 3:
-                return out
-            if f"{side}_mask" not in batch:
-                raise ValueError("model.rgba: the dataset has no masks; set it to false")
-            return jnp.concatenate([out, sharding.float_images(batch[f"{side}_mask"])], axis=-1)
-
-        poses = (self.pose(batch[f"{side}_keypoints"], size) for side in ("source", "target"))
-        (source, target), (source_pose, target_pose) = map(images, ("source", "target")), poses
+        sides = ("source", "target")
+        source, target = (pair_images(batch, side, self.config.model.rgba) for side in sides)
+        source_pose, target_pose = (self.pose(batch[f"{side}_keypoints"], size) for side in sides)
         return Inputs(source, source_pose, target, target_pose)
 
     def train_step(
@@ -445,7 +438,7 @@ def _of_public(path: str | pathlib.Path, load: Callable[[convert.Weights], Any])
     try:
         return load(weights)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; take a file of PATN's public code, ..._net_netG.pth") from error
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _fits(net: Net, other: Net) -> bool:

@@ -48,7 +48,7 @@ from anime_pt import losses, sharding
 from anime_pt.metrics import images, transfer
 from anime_pt.models import pg2
 from anime_pt.pose import draw, limb_masks, skeletons
-from anime_pt.recipe import Batch, Unobserved
+from anime_pt.recipe import Batch, Unobserved, pair_images
 from anime_pt.state import Net, Player, TrainState
 
 FORMS = ("triplet", "pooled")
@@ -191,20 +191,13 @@ class PG2(Unobserved):
           ValueError: masks are wanted, and the batch has none.
         """
 
-        def pictures(side):
-            out = sharding.float_images(batch[f"{side}_image"])
-            if self.channels == 3:
-                return out
-            if f"{side}_mask" not in batch:
-                raise ValueError("model.rgba: the dataset has no masks; set it to false")
-            return jnp.concatenate([out, sharding.float_images(batch[f"{side}_mask"])], axis=-1)
-
         c, keypoints = self.config.pose_map, batch["target_keypoints"]
         mask = limb_masks.disc_mask(
             keypoints, size, self.skeleton, radius=c.radius, visible_only=c.visible_only
         )
         mask = sharding.constrain_images(mask.astype(jnp.float32))
-        return Inputs(pictures("source"), pictures("target"), self.pose(keypoints, size), mask)
+        source, target = (pair_images(batch, side, self.config.model.rgba) for side in ("source", "target"))
+        return Inputs(source, target, self.pose(keypoints, size), mask)
 
     def train_step(
         self, state: TrainState, batch: Batch, key: jax.Array, stage: Stage

@@ -43,6 +43,7 @@ class StudentRecipe(Unobserved):
     # How a figure is to be shown to the network: the free space around it, and what colour that is.
     margin, border = affine.FIGURE_MARGIN, 255
     notes = estimation.NOTES
+    start_files = ("init.weights",)
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = ml_collections.FrozenConfigDict(config)

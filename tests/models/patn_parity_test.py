@@ -57,6 +57,11 @@ class Golden:
             DISCRIMINATORS, convert.discriminator_rules()
         )
 
+    @property
+    def room(self) -> int:
+        """For what was recorded in float32: batch normalisation may divide by small deviations."""
+        return 10 if jax.tree.leaves(self.generator.stats) else 1
+
     def _net(self, module, load, sizes, name) -> Net:
         weights = {
             n.removeprefix(f"sd/{name}/"): x for n, x in self.arrays.items() if n.startswith(f"sd/{name}/")
@@ -170,8 +175,7 @@ def test_the_generator_and_what_is_in_it(golden):
         expected = golden[f"eval/{name}"]
         if name.endswith("mask_mean") and expected.ndim == 0:
             seen[name] = seen[name].mean()
-        # Both in float32, through blocks that may have any weights.
-        assert_close(seen[name], expected, 1e-3, name)
+        assert_close(seen[name], expected, 1e-4 * golden.room, name)
     jax.tree.map(np.testing.assert_array_equal, stats, golden.generator.stats)
 
 
@@ -204,7 +208,7 @@ def check_gradients(golden: Golden, name: str, gradients, tolerance: float = 1e-
             rule = tables.find(golden.rules[name], torch_name)
             ours_here = ours[tables.target_name(golden.rules[name], torch_name)]
             # Recorded in float32.
-            assert_close(ours_here, rule.transform(theirs), 1e-2, torch_name)
+            assert_close(ours_here, rule.transform(theirs), 1e-3 * golden.room, torch_name)
 
 
 def test_a_discriminator_in_training(path):
@@ -216,7 +220,7 @@ def test_a_discriminator_in_training(path):
         net = golden.discriminators[name]
         (loss, _), gradients = step(net.params, name, net, golden["train/fake"], golden.data)
         np.testing.assert_allclose(loss, golden.arrays[f"train64/loss_{name}"], rtol=1e-5)
-        check_gradients(golden, name, gradients, 1e-3)
+        check_gradients(golden, name, gradients, 1e-4 * golden.room)
 
 
 @pytest.mark.slow
@@ -243,7 +247,7 @@ def test_a_step(path):
             found = re.fullmatch(r"train/(?:.*/)?(netG|netD_PB|netD_PP)/(?:.*/)?(model\..*running_.*)", name)
             if found:
                 statistic = tables.target_name(golden.rules[found[1]], found[2])
-                assert_close(flat(after[found[1]].stats)[statistic], theirs, 1e-4, name)
+                assert_close(flat(after[found[1]].stats)[statistic], theirs, 1e-5 * golden.room, name)
                 compared += 1
         moving = any(jax.tree.leaves(net.stats) for net in after.values())
         assert bool(compared) == moving

@@ -206,12 +206,12 @@ def test_the_command(folder, run, tmp_path):
         (
             tmp_path / "order.json",
             [],
-            "as if all were in the order of another program: put them in that of avatar_20",
+            "as if all joints were in the order of another program: put them in that of avatar_20",
         ),
         (
             "other.png",
             [f"--joints={tmp_path / 'order.json'}"] * 2,
-            "girl.png: of the joints given for it, those",
+            "girl.png: in the joints given for it, the joints of the head",
         ),
     ):
         # The source gives warnings where it succeeds.

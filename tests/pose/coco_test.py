@@ -106,7 +106,7 @@ def test_joints_are_found_by_name(poses, tmp_path):
 
 
 BAD = {
-    "no categories": (lambda d: d.pop("categories"), "it has no .categories"),
+    "no categories": (lambda d: d.pop("categories"), "there is no .categories. where"),
     "no keypoints": (lambda d: d["categories"][0].pop("keypoints"), "one category must have keypoints"),
     "joints": (lambda d: d["categories"][0]["keypoints"].__setitem__(0, "tail"), "none of.*coco_17.*: tail"),
     "image": (lambda d: d["annotations"][0].update(image_id=99), "image 99, which is not listed"),
