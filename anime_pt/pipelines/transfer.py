@@ -213,20 +213,20 @@ def cut(
       ValueError: the picture cannot be read, shows no figure, or neither head, torso nor leg is found; or the
         joints given are not of one frame, in another order (see `check_order`), or have none of these.
     """
-    if given is not None and len(given.keypoints) != 1:
-        raise ValueError(
-            f"{path}: the joints given for it have {len(given.keypoints)} frames, as those of a motion: give "
-            "a file of one frame"
-        )
-    if given is not None:
-        try:
-            check_order(given.keypoints[0], given.skeleton)
-        except ValueError as error:
-            raise ValueError(f"{path}: in the joints given for it, {error}") from error
     if given is None:
         found = joints(path, estimator, threshold)
         points = sequences.convert(found.points[None], estimator.skeleton, model.skeleton)[0]
         remarks = found.remarks
+    elif len(given.keypoints) != 1:
+        raise ValueError(
+            f"{path}: the joints given for it have {len(given.keypoints)} frames, as those of a motion: give "
+            "a file of one frame"
+        )
+    else:
+        try:
+            check_order(given.keypoints[0], given.skeleton)
+        except ValueError as error:
+            raise ValueError(f"{path}: in the joints given for it, {error}") from error
     try:
         seen = pictures.read(path)
         figure = figures.find(seen.image)

@@ -219,9 +219,9 @@ def _parse(document: Any, path: pathlib.Path) -> PoseSequence | People:
 
 def _array(frames: list, unknown: list[float], skeleton: Skeleton) -> np.ndarray:
     out = floats([[unknown if p is None else p for p in frame] for frame in frames])
-    if frames and out.shape[1:] != (len(skeleton), 3):
-        raise ValueError(f"frames of shape {out.shape[1:]}")
     if frames:
+        if out.shape[1:] != (len(skeleton), 3):
+            raise ValueError(f"frames of shape {out.shape[1:]}")
         out[~np.isfinite(out).all(-1)] = unknown
     return out
 

@@ -190,7 +190,6 @@ class PG2(Unobserved):
         Raises:
           ValueError: masks are wanted, and the batch has none.
         """
-
         c, keypoints = self.config.pose_map, batch["target_keypoints"]
         mask = limb_masks.disc_mask(
             keypoints, size, self.skeleton, radius=c.radius, visible_only=c.visible_only
