@@ -44,7 +44,7 @@ def test_y_is_first_centres_are_at_half_and_minus_one_is_missing(tmp_path):
 
 
 def test_crops_are_moved_back(tmp_path):
-    y, x = [5] * 18, [10] * 18
+    y, x = list(range(5, 23)), [10] * 18
     x[0], x[1], x[2] = -30, -1, -1  # Left of the crop; one column left of it; missing.
     y[2] = -1
     found = patn.read(write(tmp_path, _HEAD, row(y=y, x=x)), (256, 256), left=40).keypoints[0]
@@ -86,7 +86,7 @@ def test_exchanged_columns_show_where_pictures_are_square(tmp_path):
     assert len(patn.read(write(tmp_path, _HEAD, *rows), (256, 256)).names) == 20
     exchanged = [row(name, x, y) for name, y, x in people]
     with pytest.raises(
-        PoseFileError, match=r"of 20 people have their neck above their hips; x seems to stand"
+        PoseFileError, match=r"20 of 20 people lie with their heads to the left; x seems to stand"
     ):
         patn.read(write(tmp_path, _HEAD, *exchanged), (256, 256))
 
@@ -103,12 +103,14 @@ def test_exchanged_columns_show_where_people_are_few(count, tmp_path):
     exchanged = write(tmp_path, _HEAD, *(row(name, x, y) for name in names), part)
     for size in ((256, 256), None):
         with pytest.raises(
-            PoseFileError, match=r"lies with the head to the left; x seems to stand before y: exchange"
+            PoseFileError,
+            match=r"people lie with their heads to the left; x seems to stand before y: exchange",
         ):
             patn.read(exchanged, size)
-    # Somebody stands: it is the others who lie.
-    mixed = write(tmp_path, _HEAD, row("stands.jpg", y, x), *(row(name, x, y) for name in names))
-    assert len(patn.read(mixed, (256, 256)).names) == count + 1
+    # As many stand: it is the others who lie.
+    standing = (row(f"stands_{name}", y, x) for name in names)
+    mixed = write(tmp_path, _HEAD, *standing, *(row(name, x, y) for name in names))
+    assert len(patn.read(mixed, (256, 256)).names) == 2 * count
     # Lies with the head to the right, which no exchange makes of people who stand.
     right = row("right.jpg", x, [250 - v for v in y])
     assert len(patn.read(write(tmp_path, _HEAD, right), (256, 256)).names) == 1
